@@ -1,0 +1,1 @@
+//! Runnable programs that embed `omnipaxos-kompact`.

@@ -1,0 +1,3 @@
+//! Ballot Leader Election.
+
+pub use crate::ballot::{Ballot, Leader, NodeId};

@@ -1,0 +1,49 @@
+//! What a caller can set about a replica.
+
+use crate::quorum::Quorum;
+
+/// Limits and timeouts of a replica. Bytes are costs: payload plus
+/// [`ENTRY_OVERHEAD`](crate::storage::ENTRY_OVERHEAD) an entry. Each limit lets one entry through,
+/// however large.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct PaxosConfig {
+    /// Quorum sizes; a majority of the servers when `None`.
+    pub quorum: Option<Quorum>,
+    /// Ticks without progress after which something is sent again. At least 1.
+    pub resend_ticks: u32,
+    /// Ticks after which an idle leader shows itself to its followers; a follower that hears nothing
+    /// for twice as long looks for decided entries elsewhere. At least 1.
+    pub keepalive_ticks: u32,
+    /// Bytes of entries in one Accept or one Propose.
+    pub accept_frame_bytes: u64,
+    /// Bytes of entries in one Promise, AcceptSync or Learn.
+    pub sync_chunk_bytes: u64,
+    /// Bytes of entries on their way to one follower, and from one proposer to the leader.
+    pub window_bytes: u64,
+    /// Bytes of the undecided tail of the log.
+    pub max_undecided_bytes: u64,
+    /// Bytes of this server's proposals that are not decided yet.
+    pub max_pending_bytes: u64,
+    /// Bytes of one entry's payload.
+    pub max_entry_bytes: u64,
+    /// The index from which `get_decided_entries` starts; the first retained one when `None`.
+    pub read_from: Option<u64>,
+}
+
+impl Default for PaxosConfig {
+    fn default() -> Self {
+        Self {
+            quorum: None,
+            resend_ticks: 5,
+            keepalive_ticks: 50,
+            accept_frame_bytes: 32 << 10,
+            sync_chunk_bytes: 256 << 10,
+            window_bytes: 1 << 20,
+            max_undecided_bytes: 32 << 20,
+            max_pending_bytes: 32 << 20,
+            max_entry_bytes: 1 << 20,
+            read_from: None,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What the log holds: entries, StopSigns, and who proposed them.
+
+use crate::ballot::{Leader, NodeId};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Identifies a configuration; each next one is larger by 1.
+pub type ConfigId = u64;
+
+/// What each entry costs beyond its payload wherever bytes are limited (frames, windows, caps), so
+/// that a frame of empty entries is bounded too.
+pub const ENTRY_OVERHEAD: u64 = 16;
+
+/// One entry of the replicated log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Entry {
+    /// A client's payload, never looked into.
+    Normal(Bytes),
+    /// The last entry of a configuration.
+    StopSign(StopSign),
+}
+
+impl Entry {
+    /// What this entry counts against limits, in bytes: its payload plus [`ENTRY_OVERHEAD`].
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        ENTRY_OVERHEAD
+            + match self {
+                Entry::Normal(data) => data.len() as u64,
+                Entry::StopSign(ss) => {
+                    8 * ss.nodes.len() as u64 + ss.metadata.as_ref().map_or(0, Bytes::len) as u64
+                }
+            }
+    }
+
+    /// Whether this is a StopSign.
+    #[must_use]
+    pub fn is_stop_sign(&self) -> bool {
+        matches!(self, Entry::StopSign(_))
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Entry {
+    fn from(data: T) -> Self {
+        Entry::Normal(data.into())
+    }
+}
+
+/// Ends a configuration and names the next one (protocol line C1).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StopSign {
+    /// The next configuration.
+    pub config_id: ConfigId,
+    /// The servers of the next configuration.
+    pub nodes: Vec<NodeId>,
+    /// Whatever the proposer wants the next configuration to know, for instance addresses.
+    pub metadata: Option<Bytes>,
+    /// The leader that the next configuration starts with, without an election and a Prepare phase
+    /// (C5); `None` when the next configuration elects its own.
+    pub skip_prepare_use_leader: Option<Leader>,
+}
+
+/// Identifies a proposal: number `number` of session `session` of server `proposer`.
+///
+/// Numbers start at 1 in each session; a session is one opening of the proposer's storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProposalId {
+    /// The server that proposed.
+    pub proposer: NodeId,
+    /// Counts the openings of the proposer's storage, from 1.
+    pub session: u64,
+    /// Counts the proposals of the session, from 1.
+    pub number: u64,
+}
+
+impl fmt::Display for ProposalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.proposer, self.session, self.number)
+    }
+}

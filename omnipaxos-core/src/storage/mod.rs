@@ -1,0 +1,300 @@
+//! The log and the state of one replica, and the two traits behind which they are kept.
+//!
+//! [`Storage`] is the only caller of [`Sequence`] and [`PaxosState`]. It keeps what the algorithm asks
+//! all the time in memory, and turns everything written since the last flush into one atomic commit.
+//!
+//! Architecture invariant: nothing here knows a message, a peer or a role.
+
+mod entry;
+mod error;
+mod flush;
+mod memory;
+mod records;
+mod traits;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::ballot::NodeId;
+pub use entry::{ConfigId, ENTRY_OVERHEAD, Entry, ProposalId, StopSign};
+pub use error::{Operation, StorageError};
+pub use flush::{FinishFlushError, Flush, FlushId};
+pub use memory::{MemoryCommit, MemorySequence, MemoryState};
+pub use records::{Records, RecordsBuilder, RecordsError, Run};
+pub use traits::{Commit, NextProposal, PaxosState, Sequence, State};
+
+use crate::ballot::Ballot;
+use flush::{Flushes, Mark};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A [`Sequence`] and a [`PaxosState`] that share their commits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Storage<S, P> {
+    sequence: S,
+    paxos_state: P,
+    state: State,
+    /// Where each run of `[decided, end)` starts.
+    tail: VecDeque<(u64, Run)>,
+    /// What [`State::next`] will be once the whole log is decided.
+    next_at_end: BTreeMap<NodeId, NextProposal>,
+    /// The StopSign at the end of the log.
+    stop_sign: Option<StopSign>,
+    /// The state in memory differs from the one that the backend was given.
+    state_changed: bool,
+    flushes: Flushes,
+}
+
+impl<S: Sequence, P: PaxosState> Storage<S, P> {
+    /// Storage over the two halves of a backend. Nothing is read before a replica opens it.
+    #[must_use]
+    pub fn with(sequence: S, paxos_state: P) -> Self {
+        Self {
+            sequence,
+            paxos_state,
+            state: State::default(),
+            tail: VecDeque::new(),
+            next_at_end: BTreeMap::new(),
+            stop_sign: None,
+            state_changed: false,
+            flushes: Flushes::default(),
+        }
+    }
+
+    /// The two halves again.
+    #[must_use]
+    pub fn into_parts(self) -> (S, P) {
+        (self.sequence, self.paxos_state)
+    }
+
+    /// Reads what an earlier opening left and begins a new session.
+    pub(crate) fn open(&mut self) -> Result<(), StorageError> {
+        self.state = self.paxos_state.load()?.unwrap_or_default();
+        self.flushes = Flushes::default();
+        let (first, end) = (self.first_index(), self.end_index());
+        let decided = self.state.decided;
+        if first > decided || decided > end || self.state.accepted_round > self.state.promised {
+            return Err(StorageError::Corrupt {
+                operation: Operation::Load,
+                detail: format!(
+                    "decided {decided} with a log of [{first}, {end}), promised {} and accepted {}",
+                    self.state.promised, self.state.accepted_round
+                ),
+            });
+        }
+        self.next_at_end = self.state.next.clone();
+        self.tail.clear();
+        let mut at = decided;
+        while at < end {
+            let records = self.read(at, end, LOAD_COST)?;
+            self.note_appended(&records, at);
+            at += records.len();
+        }
+        if self.stop_sign.is_none() && first < end {
+            self.stop_sign = self.read(end - 1, end, 0)?.stop_sign().cloned();
+        }
+        self.flushes.loaded(self.mark());
+        self.state.session += 1;
+        self.write_state();
+        Ok(())
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(crate) fn first_index(&self) -> u64 {
+        self.sequence.first_index()
+    }
+
+    pub(crate) fn end_index(&self) -> u64 {
+        self.sequence.end_index()
+    }
+
+    /// The StopSign that ends the log, decided or not.
+    pub(crate) fn stop_sign(&self) -> Option<&StopSign> {
+        self.stop_sign.as_ref()
+    }
+
+    /// The StopSign that sealed the log.
+    pub(crate) fn sealed(&self) -> Option<&StopSign> {
+        self.stop_sign()
+            .filter(|_| self.state.decided == self.end_index())
+    }
+
+    /// What comes next from `proposer` at the end of the log; session 0 when it has proposed nothing.
+    pub(crate) fn next_of(&self, proposer: NodeId) -> NextProposal {
+        let none = NextProposal {
+            session: 0,
+            number: 1,
+        };
+        self.next_at_end.get(&proposer).copied().unwrap_or(none)
+    }
+
+    pub(crate) fn read(&self, from: u64, to: u64, max_cost: u64) -> Result<Records, StorageError> {
+        self.sequence.read(from, to, max_cost)
+    }
+
+    /// Raises the promise; lower ones change nothing.
+    pub(crate) fn promise(&mut self, ballot: Ballot) {
+        if ballot > self.state.promised {
+            self.state.promised = ballot;
+            self.write_state();
+        }
+    }
+
+    /// Sets the round in which the whole log is accepted from now on.
+    pub(crate) fn accept_round(&mut self, ballot: Ballot) {
+        if ballot != self.state.accepted_round {
+            self.state.accepted_round = ballot;
+            self.write_state();
+        }
+    }
+
+    /// Appends records. Nothing may follow a StopSign (SC3): the caller has checked that.
+    pub(crate) fn append(&mut self, records: Records) -> Result<(), StorageError> {
+        debug_assert!(self.stop_sign.is_none() || records.is_empty());
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.note_appended(&records, self.end_index());
+        self.flushes.need();
+        self.sequence.append(records)
+    }
+
+    /// Cuts the log at `from`, which is not below the decided index.
+    pub(crate) fn truncate(&mut self, from: u64) -> Result<(), StorageError> {
+        debug_assert!(from >= self.state.decided, "a decided entry is never cut");
+        if from >= self.end_index() {
+            return Ok(());
+        }
+        self.sequence.truncate(from)?;
+        self.flushes.truncated(from);
+        self.flushes.need();
+        self.stop_sign = None;
+        while let Some((start, run)) = self.tail.back_mut() {
+            if *start < from {
+                run.count = run.count.min(from - *start);
+                break;
+            }
+            self.tail.pop_back();
+        }
+        self.next_at_end.clone_from(&self.state.next);
+        for (_, run) in &self.tail {
+            note_run(&mut self.next_at_end, run);
+        }
+        Ok(())
+    }
+
+    /// Raises the decided index to `index` (at most the end of the log), all entries below it being
+    /// chosen in round `round` or earlier. Returns the runs that were decided by it.
+    ///
+    /// The index alone needs no flush: it can be learned again.
+    pub(crate) fn decide(&mut self, index: u64, round: Ballot) -> Vec<(u64, Run)> {
+        let index = index.min(self.end_index());
+        let mut decided = Vec::new();
+        if index <= self.state.decided {
+            return decided;
+        }
+        while let Some(&(start, run)) = self.tail.front() {
+            if start >= index {
+                break;
+            }
+            let count = run.count.min(index - start);
+            let done = Run {
+                first: run.first,
+                count,
+            };
+            note_run(&mut self.state.next, &done);
+            decided.push((start, done));
+            match run.skip(count) {
+                Some(rest) => {
+                    self.tail[0] = (index, rest);
+                    break;
+                }
+                None => {
+                    self.tail.pop_front();
+                }
+            }
+        }
+        self.state.decided = index;
+        self.state.decided_round = self.state.decided_round.max(round);
+        self.state_changed = true;
+        decided
+    }
+
+    /// Removes the records below `to`, which are decided.
+    pub(crate) fn trim(&mut self, to: u64) -> Result<(), StorageError> {
+        debug_assert!(to <= self.state.decided, "only decided entries are trimmed");
+        self.write_state();
+        self.sequence.trim(to)
+    }
+
+    /// Makes the next flush write what so far would only have gone with another one.
+    pub(crate) fn write_state(&mut self) {
+        self.state_changed = true;
+        self.flushes.need();
+    }
+
+    /// Whether the state in memory is newer than the one that the backend was given.
+    pub(crate) fn state_changed(&self) -> bool {
+        self.state_changed
+    }
+
+    /// The flushes of this storage.
+    pub(crate) fn flushes(&self) -> &Flushes {
+        &self.flushes
+    }
+
+    /// Seals what was written since the last flush; `None` while nothing needs one or one is under way.
+    pub(crate) fn begin_flush(&mut self) -> Result<Option<Flush<P::Commit>>, StorageError> {
+        if !self.flushes.may_begin() {
+            return Ok(None);
+        }
+        if self.state_changed {
+            self.paxos_state.store(&self.state)?;
+            self.state_changed = false;
+        }
+        let commit = self.paxos_state.commit()?;
+        let id = self.flushes.begin(self.mark());
+        Ok(Some(Flush::new(id, commit)))
+    }
+
+    /// Takes note that flush `id` has ended well.
+    pub(crate) fn finish_flush(&mut self, id: FlushId) -> Result<(), FinishFlushError> {
+        self.flushes.finish(id)
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            promised: self.state.promised,
+            accepted_round: self.state.accepted_round,
+            end: self.end_index(),
+            decided: self.state.decided,
+        }
+    }
+
+    fn note_appended(&mut self, records: &Records, mut at: u64) {
+        for run in records.runs() {
+            note_run(&mut self.next_at_end, run);
+            match self.tail.back_mut() {
+                Some((_, last)) if last.continues_with(run) => last.count += run.count,
+                _ => self.tail.push_back((at, *run)),
+            }
+            at += run.count;
+        }
+        if let Some(ss) = records.stop_sign() {
+            self.stop_sign = Some(ss.clone());
+        }
+    }
+}
+
+/// How much of an undecided tail is read at once when storage is opened.
+const LOAD_COST: u64 = 1 << 20;
+
+fn note_run(next: &mut BTreeMap<NodeId, NextProposal>, run: &Run) {
+    let following = NextProposal {
+        session: run.first.session,
+        number: run.next_number(),
+    };
+    next.insert(run.first.proposer, following);
+}

@@ -1,0 +1,343 @@
+//! Records: a contiguous run of entries together with the identities of their proposals.
+
+use super::entry::{Entry, ProposalId};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// `count` consecutive records from one session of one proposer, numbered `first`, `first + 1`, ...
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Run {
+    /// The identity of the first record.
+    pub first: ProposalId,
+    /// How many records; never 0.
+    pub count: u64,
+}
+
+impl Run {
+    /// The number that follows the last record of this run.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.first.number + self.count
+    }
+
+    /// The part of this run that begins `skip` records later; `None` when nothing is left.
+    #[must_use]
+    pub fn skip(&self, skip: u64) -> Option<Run> {
+        (skip < self.count).then(|| Run {
+            first: ProposalId {
+                number: self.first.number + skip,
+                ..self.first
+            },
+            count: self.count - skip,
+        })
+    }
+
+    /// The first `count` records of this run at the most; `None` for a count of 0.
+    #[must_use]
+    pub fn take(&self, count: u64) -> Option<Run> {
+        (count > 0).then(|| Run {
+            first: self.first,
+            count: self.count.min(count),
+        })
+    }
+
+    /// Whether `next` continues this run.
+    pub(crate) fn continues_with(&self, next: &Run) -> bool {
+        self.first.proposer == next.first.proposer
+            && self.first.session == next.first.session
+            && self.next_number() == next.first.number
+    }
+
+    /// Appends `run` to the last element of `runs` where it continues that, as an element otherwise.
+    pub(crate) fn push_onto(runs: &mut Vec<Run>, run: Run) {
+        match runs.last_mut() {
+            Some(last) if last.continues_with(&run) => last.count += run.count,
+            _ => runs.push(run),
+        }
+    }
+}
+
+/// A contiguous part of a log: entries and, run-encoded, the identities of their proposals.
+///
+/// Immutable and cheap to clone: a frame that goes to several followers is built once. Well-formed
+/// by construction, also when deserialised: see [`RecordsError`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Parts", into = "Parts")]
+pub struct Records {
+    inner: Arc<Inner>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Inner {
+    entries: Vec<Entry>,
+    runs: Vec<Run>,
+    cost: u64,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Parts {
+    entries: Vec<Entry>,
+    runs: Vec<Run>,
+}
+
+/// Why entries and runs do not make [`Records`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum RecordsError {
+    /// The runs name another number of records than there are entries.
+    #[error("{entries} entries but identities for another number of them")]
+    Count {
+        /// The entries there are.
+        entries: usize,
+    },
+    /// A run is empty, starts at number 0 or session 0, has proposer 0, or runs past `u64::MAX`.
+    #[error("impossible run of proposals {0:?}")]
+    Run(Run),
+    /// A StopSign that is not the last entry.
+    #[error("a StopSign at position {0} is not the last entry")]
+    StopSignNotLast(usize),
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self {
+            inner: Arc::new(Inner::default()),
+        }
+    }
+}
+
+impl TryFrom<Parts> for Records {
+    type Error = RecordsError;
+
+    fn try_from(parts: Parts) -> Result<Self, RecordsError> {
+        Records::new(parts.entries, parts.runs)
+    }
+}
+
+impl From<Records> for Parts {
+    fn from(records: Records) -> Self {
+        let (entries, runs) = records.into_parts();
+        Parts { entries, runs }
+    }
+}
+
+impl Records {
+    /// Records from entries and the runs of their identities.
+    ///
+    /// # Errors
+    /// [`RecordsError`] where the two do not fit, or a StopSign is not last.
+    pub fn new(entries: Vec<Entry>, runs: Vec<Run>) -> Result<Self, RecordsError> {
+        let mut named = 0u64;
+        for run in &runs {
+            let id = run.first;
+            let possible = run.count > 0 && id.number > 0 && id.session > 0 && id.proposer > 0;
+            if !possible || id.number.checked_add(run.count).is_none() {
+                return Err(RecordsError::Run(*run));
+            }
+            named = named
+                .checked_add(run.count)
+                .ok_or(RecordsError::Run(*run))?;
+        }
+        if named != entries.len() as u64 {
+            return Err(RecordsError::Count {
+                entries: entries.len(),
+            });
+        }
+        if let Some(at) = entries.iter().position(Entry::is_stop_sign)
+            && at + 1 != entries.len()
+        {
+            return Err(RecordsError::StopSignNotLast(at));
+        }
+        let cost = entries.iter().map(Entry::cost).sum();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                entries,
+                runs,
+                cost,
+            }),
+        })
+    }
+
+    /// Records that a backend of this crate took out of well-formed ones.
+    pub(crate) fn of_parts(entries: Vec<Entry>, runs: Vec<Run>, cost: u64) -> Self {
+        debug_assert_eq!(
+            entries.len() as u64,
+            runs.iter().map(|run| run.count).sum::<u64>()
+        );
+        Self {
+            inner: Arc::new(Inner {
+                entries,
+                runs,
+                cost,
+            }),
+        }
+    }
+
+    /// How many records.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.inner.entries.len() as u64
+    }
+
+    /// Whether there is no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inner.entries.is_empty()
+    }
+
+    /// What these records count against limits, in bytes (see [`Entry::cost`]).
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        self.inner.cost
+    }
+
+    /// The entries, in log order.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.inner.entries
+    }
+
+    /// The identities, run-encoded, in log order.
+    #[must_use]
+    pub fn runs(&self) -> &[Run] {
+        &self.inner.runs
+    }
+
+    /// The StopSign, when there is one: it is the last entry.
+    #[must_use]
+    pub fn stop_sign(&self) -> Option<&super::StopSign> {
+        match self.inner.entries.last() {
+            Some(Entry::StopSign(ss)) => Some(ss),
+            _ => None,
+        }
+    }
+
+    /// Identity and entry of each record, in log order.
+    pub fn iter(&self) -> impl Iterator<Item = (ProposalId, &Entry)> {
+        let ids = self.runs().iter().flat_map(|run| {
+            (run.first.number..run.next_number()).map(|number| ProposalId {
+                number,
+                ..run.first
+            })
+        });
+        ids.zip(self.entries())
+    }
+
+    /// The records without the first `skip`; all of them (shared, not copied) for 0.
+    #[must_use]
+    pub fn skip(&self, skip: u64) -> Records {
+        if skip == 0 {
+            self.clone()
+        } else {
+            self.slice(skip, self.len())
+        }
+    }
+
+    /// The records at positions `[from, to)`, as far as there are any.
+    #[must_use]
+    pub fn slice(&self, from: u64, to: u64) -> Records {
+        let to = to.min(self.len());
+        if from == 0 && to == self.len() {
+            return self.clone();
+        }
+        if from >= to {
+            return Records::default();
+        }
+        // Both positions are below the length of a Vec, so they fit a usize.
+        let entries = self.entries()[from as usize..to as usize].to_vec();
+        let cost = entries.iter().map(Entry::cost).sum();
+        Self::of_parts(entries, slice_runs(self.runs(), from, to), cost)
+    }
+
+    /// Entries and runs, moved out where nobody else holds these records.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<Entry>, Vec<Run>) {
+        let inner = Arc::unwrap_or_clone(self.inner);
+        (inner.entries, inner.runs)
+    }
+}
+
+/// The runs of positions `[from, to)` of a sequence that `runs` describes.
+fn slice_runs(runs: &[Run], from: u64, to: u64) -> Vec<Run> {
+    let mut sliced = Vec::new();
+    let mut at = 0;
+    for run in runs {
+        let (start, end) = (at, at + run.count);
+        at = end;
+        let (lo, hi) = (start.max(from), end.min(to));
+        if lo < hi
+            && let Some(part) = run.skip(lo - start).and_then(|r| r.take(hi - lo))
+        {
+            sliced.push(part);
+        }
+    }
+    sliced
+}
+
+/// Collects records one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RecordsBuilder {
+    inner: Inner,
+}
+
+impl RecordsBuilder {
+    /// An empty builder.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a record; `false`, and nothing added, behind a StopSign.
+    pub fn push(&mut self, id: ProposalId, entry: Entry) -> bool {
+        if self.inner.entries.last().is_some_and(Entry::is_stop_sign) {
+            return false;
+        }
+        self.inner.cost += entry.cost();
+        self.inner.entries.push(entry);
+        Run::push_onto(
+            &mut self.inner.runs,
+            Run {
+                first: id,
+                count: 1,
+            },
+        );
+        true
+    }
+
+    /// How many records so far.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.inner.entries.len() as u64
+    }
+
+    /// Whether nothing was added yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inner.entries.is_empty()
+    }
+
+    /// What the records so far count against limits, in bytes.
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        self.inner.cost
+    }
+
+    /// The records.
+    #[must_use]
+    pub fn build(self) -> Records {
+        Records {
+            inner: Arc::new(self.inner),
+        }
+    }
+}
+
+impl Extend<(ProposalId, Entry)> for RecordsBuilder {
+    fn extend<T: IntoIterator<Item = (ProposalId, Entry)>>(&mut self, records: T) {
+        for (id, entry) in records {
+            if !self.push(id, entry) {
+                break;
+            }
+        }
+    }
+}

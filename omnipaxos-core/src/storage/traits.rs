@@ -1,0 +1,105 @@
+//! What a storage backend provides.
+
+use super::{Records, StorageError};
+use crate::ballot::{Ballot, NodeId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The log of one replica.
+///
+/// Indexes are positions in the log of the configuration, from 0; they survive trimming. Reads see
+/// what was appended and cut before, durable or not. Nothing is durable before the
+/// [`Commit`] that [`PaxosState::commit`] returned afterwards was run.
+pub trait Sequence {
+    /// The first index that was not trimmed.
+    fn first_index(&self) -> u64;
+
+    /// The index after the last record; equals [`first_index`](Self::first_index) when none is held.
+    fn end_index(&self) -> u64;
+
+    /// Appends records at [`end_index`](Self::end_index).
+    ///
+    /// # Errors
+    /// [`StorageError`] when the backend failed; the replica then halts.
+    fn append(&mut self, records: Records) -> Result<(), StorageError>;
+
+    /// Removes all records at `from` and above.
+    ///
+    /// # Errors
+    /// [`StorageError::Range`] unless `first_index <= from <= end_index`, others when the backend failed.
+    fn truncate(&mut self, from: u64) -> Result<(), StorageError>;
+
+    /// The records from `from` on: as many below `to` as cost at most `max_cost` bytes together, and
+    /// at least one where `from < to`.
+    ///
+    /// # Errors
+    /// [`StorageError::Range`] unless `first_index <= from <= to <= end_index`, others when the backend
+    /// failed.
+    fn read(&self, from: u64, to: u64, max_cost: u64) -> Result<Records, StorageError>;
+
+    /// Removes all records below `to`, which becomes the first index.
+    ///
+    /// # Errors
+    /// [`StorageError::Range`] unless `first_index <= to <= end_index`, others when the backend failed.
+    fn trim(&mut self, to: u64) -> Result<(), StorageError>;
+}
+
+/// What a replica remembers beside its log.
+pub trait PaxosState {
+    /// Makes durable what [`commit`](Self::commit) sealed; may be sent to and run on another thread.
+    type Commit: Commit;
+
+    /// The state that was last made durable; `None` before the first one.
+    ///
+    /// # Errors
+    /// [`StorageError`] when it cannot be read.
+    fn load(&self) -> Result<Option<State>, StorageError>;
+
+    /// Replaces the state.
+    ///
+    /// # Errors
+    /// [`StorageError`] when the backend failed.
+    fn store(&mut self, state: &State) -> Result<(), StorageError>;
+
+    /// Seals everything that was done to this and to the [`Sequence`] beside it since the last call,
+    /// as one atomic unit: after a crash all of it is there or nothing. Commits are run in order.
+    ///
+    /// # Errors
+    /// [`StorageError`] when the backend failed.
+    fn commit(&mut self) -> Result<Self::Commit, StorageError>;
+}
+
+/// A sealed unit of changes on its way to the medium.
+pub trait Commit {
+    /// Writes the unit and waits until it is durable.
+    ///
+    /// # Errors
+    /// [`StorageError`]; nothing is known then about what is on the medium, and nothing is tried again.
+    fn run(self) -> Result<(), StorageError>;
+}
+
+/// The persistent variables of Sequence Paxos, without the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct State {
+    /// No round below this one is answered any more.
+    pub promised: Ballot,
+    /// The round in which the log was last accepted.
+    pub accepted_round: Ballot,
+    /// How many entries are known to be decided. May lag behind what was decided in memory.
+    pub decided: u64,
+    /// A round in which all entries below `decided` were already chosen (departure P3).
+    pub decided_round: Ballot,
+    /// Counts the openings of this storage; the session of this server's proposals.
+    pub session: u64,
+    /// Which proposal of each proposer comes next after the decided entries.
+    pub next: BTreeMap<NodeId, NextProposal>,
+}
+
+/// The next proposal that may enter the log for one proposer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NextProposal {
+    /// The proposer's latest session in the log; lower ones are refused.
+    pub session: u64,
+    /// The number that comes next in that session.
+    pub number: u64,
+}

@@ -1,0 +1,1 @@
+//! Kompact components around `omnipaxos-core`: a replicated log over TCP.
