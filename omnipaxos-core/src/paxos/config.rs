@@ -1,5 +1,7 @@
 //! What a caller can set about a replica.
 
+use super::error::StartError;
+use crate::ballot::NodeId;
 use crate::quorum::Quorum;
 
 /// Limits and timeouts of a replica. Bytes are costs: payload plus
@@ -44,6 +46,44 @@ impl Default for PaxosConfig {
             max_pending_bytes: 32 << 20,
             max_entry_bytes: 1 << 20,
             read_from: None,
+        }
+    }
+}
+
+impl PaxosConfig {
+    /// The quorums of a replica with these limits, unless something about it is impossible.
+    pub(super) fn check(&self, pid: NodeId, peers: &[NodeId]) -> Result<Quorum, StartError> {
+        if pid == 0 || peers.contains(&0) {
+            return Err(StartError::PidZero);
+        }
+        let twice = peers
+            .windows(2)
+            .find(|pair| pair[0] == pair[1])
+            .map(|pair| pair[0]);
+        if let Some(pid) = twice.or(peers.contains(&pid).then_some(pid)) {
+            return Err(StartError::DuplicatePid(pid));
+        }
+        let limits = [
+            ("resend_ticks", u64::from(self.resend_ticks)),
+            ("keepalive_ticks", u64::from(self.keepalive_ticks)),
+            ("accept_frame_bytes", self.accept_frame_bytes),
+            ("sync_chunk_bytes", self.sync_chunk_bytes),
+            ("window_bytes", self.window_bytes),
+            ("max_undecided_bytes", self.max_undecided_bytes),
+            ("max_pending_bytes", self.max_pending_bytes),
+            ("max_entry_bytes", self.max_entry_bytes),
+        ];
+        if let Some((name, _)) = limits.iter().find(|(_, limit)| *limit == 0) {
+            return Err(StartError::Zero(name));
+        }
+        let servers = peers.len() + 1;
+        match self.quorum {
+            Some(quorum) => Ok(Quorum::flexible(
+                quorum.prepare(),
+                quorum.accept(),
+                servers,
+            )?),
+            None => Ok(Quorum::majority(servers)),
         }
     }
 }

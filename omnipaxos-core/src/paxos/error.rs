@@ -136,7 +136,7 @@ pub enum ReadError {
         /// The first retained index.
         first: u64,
     },
-    /// They are not decided here yet.
+    /// They are not decided (and durable) here yet.
     #[error("entries from index {decided} on are not decided yet")]
     NotDecided {
         /// The decided index.
@@ -156,6 +156,12 @@ pub enum TrimError {
     NotDecidedByAll {
         /// The highest index that may be trimmed to now.
         allowed: u64,
+    },
+    /// Decided entries that were not handed out yet would be lost.
+    #[error("the log may be trimmed up to index {taken} only: later entries were not taken yet")]
+    NotTaken {
+        /// The index after the last entry that was handed out.
+        taken: u64,
     },
     /// The replica has halted.
     #[error(transparent)]

@@ -81,6 +81,8 @@ pub struct Promise {
     pub len: u64,
     /// The follower's decided index.
     pub decided: u64,
+    /// A round in which all entries below `decided` were already chosen.
+    pub decided_round: Ballot,
     /// Where `suffix` starts.
     pub start: u64,
     /// As much of the follower's log from `start` on as fits a sync chunk.

@@ -1,15 +1,593 @@
-//! Sequence Paxos.
+//! Sequence Paxos: one replicated log in one configuration, as a plain struct.
+//!
+//! [`Paxos`] is one replica. It takes [`Leader`] events from any leader election. The roles are in
+//! `leader` and `follower`, which know nothing of each other; what they share is in `replica`.
 
 mod config;
 mod error;
+mod flow;
+mod follower;
+mod leader;
+mod learn;
+mod log;
 mod messages;
+mod outbox;
+mod proposals;
+mod reconfiguration;
+mod replica;
+
+#[cfg(test)]
+mod tests;
 
 pub use crate::ballot::{Ballot, Leader, NodeId};
 pub use config::PaxosConfig;
 pub use error::{
     Halted, MessageError, ProposeError, ReadError, ReconfigureError, StartError, TrimError,
 };
+pub use log::DecidedEntries;
 pub use messages::{
     Accept, AcceptSync, Accepted, Body, Decide, Learn, LearnRequest, Message, Prepare, PrepareReq,
     Promise, Propose, Refuse, SyncRequest, SyncSession,
 };
+pub use proposals::ProposalOutcome;
+pub use reconfiguration::Reconfiguration;
+
+use crate::quorum::Quorum;
+use crate::storage::{
+    ConfigId, Entry, FinishFlushError, Flush, FlushId, PaxosState, ProposalId, Sequence, Storage,
+    StorageError,
+};
+use bytes::Bytes;
+use follower::Follower;
+use leader::{Leading, Leads};
+use outbox::Outbox;
+use proposals::Proposals;
+use replica::{Fault, Replica};
+
+/// One replica: this server in one configuration.
+///
+/// # How to call it
+/// Give it inputs in any order and as they come: [`handle_message`](Self::handle_message),
+/// [`handle_leader`](Self::handle_leader), [`tick`](Self::tick) at a steady pace, and proposals. Then
+/// take the outputs, in one of two ways:
+///
+/// * simple: [`get_outgoing_msgs`](Self::get_outgoing_msgs) flushes storage and returns all messages;
+/// * pipelined: [`begin_flush`](Self::begin_flush), then [`take_sendable`](Self::take_sendable) for what
+///   need not wait; run the flush anywhere, report it with [`finish_flush`](Self::finish_flush), and
+///   `take_sendable` again for what has waited. One flush covers everything handled since the last.
+///
+/// After either, [`get_decided_entries`](Self::get_decided_entries) (or
+/// [`take_decided`](Self::take_decided)) and [`take_outcomes`](Self::take_outcomes) return what is new.
+///
+/// The same inputs give the same outputs, to the byte: there is no clock, no randomness and no I/O
+/// beyond the storage in here. The first storage error halts the replica for good
+/// ([`halted`](Self::halted)).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Paxos<S, P> {
+    replica: Replica<S, P>,
+    role: Role,
+    /// Ticks since the decided index rose without being written.
+    unwritten: u32,
+    halted: Option<Halted>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Role {
+    Follower(Follower),
+    Leader(Leading),
+}
+
+impl<S: Sequence, P: PaxosState> Paxos<S, P> {
+    /// A replica of configuration `config_id` on server `pid`, the other servers being `peers`. Recovers
+    /// what an earlier one left in `storage` (R1).
+    ///
+    /// Never fails: what [`try_with`](Self::try_with) would report halts the replica at once.
+    #[must_use]
+    pub fn with(
+        config_id: ConfigId,
+        pid: NodeId,
+        peers: Vec<NodeId>,
+        storage: Storage<S, P>,
+        config: PaxosConfig,
+    ) -> Self {
+        let (mut paxos, started) = Self::start(config_id, pid, peers, storage, config);
+        if let Err(error) = started {
+            paxos.halt(Halted::Start(error));
+        }
+        paxos
+    }
+
+    /// Like [`with`](Self::with).
+    ///
+    /// # Errors
+    /// [`StartError`] for impossible pids, quorums or limits, and when storage cannot be opened.
+    pub fn try_with(
+        config_id: ConfigId,
+        pid: NodeId,
+        peers: Vec<NodeId>,
+        storage: Storage<S, P>,
+        config: PaxosConfig,
+    ) -> Result<Self, StartError> {
+        let (paxos, started) = Self::start(config_id, pid, peers, storage, config);
+        started.map(|()| paxos)
+    }
+
+    fn start(
+        config_id: ConfigId,
+        pid: NodeId,
+        mut peers: Vec<NodeId>,
+        mut storage: Storage<S, P>,
+        config: PaxosConfig,
+    ) -> (Self, Result<(), StartError>) {
+        peers.sort_unstable();
+        let checked = config.check(pid, &peers);
+        let quorum = *checked
+            .as_ref()
+            .unwrap_or(&Quorum::majority(peers.len() + 1));
+        let opened = checked.and_then(|_| Ok(storage.open()?));
+        let read_from = config.read_from.unwrap_or(storage.first_index());
+        let session = storage.state().session;
+        let proposals = Proposals::new(pid, session, storage.flushes().covering_now());
+        let replica = Replica {
+            config_id,
+            pid,
+            peers,
+            quorum,
+            limits: config,
+            storage,
+            outbox: Outbox::default(),
+            proposals,
+            decided_by_all: 0,
+            read_from,
+        };
+        let follower = Follower::expecting(None);
+        let mut paxos = Self {
+            replica,
+            role: Role::Follower(follower),
+            unwritten: 0,
+            halted: None,
+        };
+        if opened.is_ok() {
+            for at in 0..paxos.replica.peers.len() {
+                let peer = paxos.replica.peers[at];
+                if let Role::Follower(follower) = &paxos.role {
+                    follower.request_prepare(&mut paxos.replica, peer);
+                }
+            }
+        }
+        (paxos, opened)
+    }
+
+    /// Takes a leader event from this server's leader election, ours or any other. Stale and repeated
+    /// ones change nothing; those that name no member of the configuration neither (L1).
+    pub fn handle_leader(&mut self, leader: Leader) {
+        let r = &mut self.replica;
+        if self.halted.is_some() || leader.ballot <= r.promised() {
+            return;
+        }
+        if leader.pid() == r.pid {
+            self.role = Role::Leader(Leading::start(r, leader.ballot));
+            let advanced = self.advance();
+            self.after(advanced);
+        } else if r.is_peer(leader.pid()) {
+            match &mut self.role {
+                Role::Follower(follower) => follower.expect(leader.pid()),
+                Role::Leader(_) => self.follow(Some(leader.pid())),
+            }
+        }
+    }
+
+    /// Takes a message from a peer.
+    ///
+    /// # Errors
+    /// [`MessageError`] when the message was dropped because it is not for this replica, contradicts
+    /// what is known for certain, or the replica has halted. Late and repeated messages are no errors.
+    pub fn handle_message(&mut self, message: Message) -> Result<(), MessageError> {
+        if let Some(halted) = &self.halted {
+            return Err(halted.clone().into());
+        }
+        let r = &self.replica;
+        if message.config_id != r.config_id {
+            let (theirs, ours) = (message.config_id, r.config_id);
+            return Err(MessageError::OtherConfiguration { theirs, ours });
+        }
+        if message.to != r.pid {
+            return Err(MessageError::OtherReceiver(message.to));
+        }
+        if !r.is_peer(message.from) {
+            return Err(MessageError::UnknownSender(message.from));
+        }
+        let (from, name) = (message.from, message.body.name());
+        let handled = self.dispatch(from, message.body);
+        match self.after(handled) {
+            Some(reason) => Err(MessageError::Impossible {
+                message: name,
+                from,
+                reason,
+            }),
+            None => match &self.halted {
+                Some(halted) => Err(halted.clone().into()),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// One step of virtual time. Everything that a lost message can hold up is repaired by ticks.
+    pub fn tick(&mut self) {
+        if self.halted.is_some() {
+            return;
+        }
+        let r = &mut self.replica;
+        let ticked = match &mut self.role {
+            Role::Follower(follower) => follower.tick(r),
+            Role::Leader(leading) => leading.tick(r),
+        };
+        // A decided index that goes with no other write is written once things are quiet.
+        if r.storage.state_changed() && !r.storage.flushes().needed() {
+            self.unwritten += 1;
+            if self.unwritten >= r.limits.resend_ticks {
+                r.storage.write_state();
+            }
+        } else {
+            self.unwritten = 0;
+        }
+        self.after(ticked);
+    }
+
+    /// The link to `peer` was lost and is there again (R2): what was on its way is gone. Not needed for
+    /// correctness, ticks repair it too; this is faster.
+    pub fn reconnected(&mut self, peer: NodeId) {
+        let r = &mut self.replica;
+        if self.halted.is_some() || !r.is_peer(peer) {
+            return;
+        }
+        match &mut self.role {
+            Role::Follower(follower) => follower.reconnected(r, peer),
+            Role::Leader(leading) => leading.reconnected(r, peer),
+        }
+    }
+
+    /// Proposes an entry at any replica. Its outcome comes with [`take_outcomes`](Self::take_outcomes).
+    ///
+    /// # Errors
+    /// [`ProposeError`]; the entry was not recorded then.
+    pub fn propose_normal(&mut self, data: impl Into<Bytes>) -> Result<ProposalId, ProposeError> {
+        let data = data.into();
+        self.may_propose()?;
+        let (size, limit) = (data.len() as u64, self.replica.limits.max_entry_bytes);
+        if size > limit {
+            return Err(ProposeError::TooLarge { size, limit });
+        }
+        let entry = Entry::Normal(data);
+        let r = &mut self.replica;
+        let (pending, limit) = (r.proposals.cost(), r.limits.max_pending_bytes);
+        if pending > 0 && pending + entry.cost() > limit {
+            return Err(ProposeError::Overloaded { pending, limit });
+        }
+        Ok(r.proposals.push(entry))
+    }
+
+    /// Proposes to end this configuration and to go on in the next one (C1). From now on this replica
+    /// refuses normal proposals.
+    ///
+    /// # Errors
+    /// [`ReconfigureError`] for an impossible configuration, or as for any proposal.
+    pub fn propose_reconfiguration(
+        &mut self,
+        next: impl Into<Reconfiguration>,
+    ) -> Result<ProposalId, ReconfigureError> {
+        let next = next.into();
+        next.check()?;
+        self.may_propose()?;
+        let entry = Entry::StopSign(next.stop_sign(self.replica.config_id));
+        let (size, limit) = (entry.cost(), self.replica.limits.max_entry_bytes);
+        if size > limit {
+            return Err(ProposeError::TooLarge { size, limit }.into());
+        }
+        Ok(self.replica.proposals.push(entry))
+    }
+
+    fn may_propose(&self) -> Result<(), ProposeError> {
+        if let Some(halted) = &self.halted {
+            return Err(halted.clone().into());
+        }
+        let r = &self.replica;
+        if let Some(ss) = r.storage.sealed() {
+            return Err(ProposeError::Sealed {
+                config_id: ss.config_id,
+            });
+        }
+        match r.storage.stop_sign().or(r.proposals.stop_sign()) {
+            Some(ss) => Err(ProposeError::Reconfiguring {
+                config_id: ss.config_id,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Flushes storage and returns all messages.
+    pub fn get_outgoing_msgs(&mut self) -> Vec<Message> {
+        while let Some(flush) = self.begin_flush() {
+            let id = flush.id();
+            let result = flush.run();
+            if self.finish_flush(id, result).is_err() {
+                break;
+            }
+        }
+        self.take_sendable()
+    }
+
+    /// Returns the messages that may go now: those that wait for no flush, or for one that has ended.
+    pub fn take_sendable(&mut self) -> Vec<Message> {
+        self.drain();
+        let flushes = self.replica.storage.flushes();
+        self.replica.outbox.take(|id| flushes.ended(id))
+    }
+
+    /// Seals what was written since the last flush. `None` when nothing has to be written, or a flush is
+    /// under way already.
+    pub fn begin_flush(&mut self) -> Option<Flush<P::Commit>> {
+        self.drain();
+        if self.halted.is_some() {
+            return None;
+        }
+        match self.replica.storage.begin_flush() {
+            Ok(flush) => flush,
+            Err(error) => {
+                self.halt(Halted::Storage(error));
+                None
+            }
+        }
+    }
+
+    /// Reports how a flush has ended.
+    ///
+    /// # Errors
+    /// [`FinishFlushError`] when that flush is not under way; nothing was changed then.
+    pub fn finish_flush(
+        &mut self,
+        id: FlushId,
+        result: Result<(), StorageError>,
+    ) -> Result<(), FinishFlushError> {
+        if self.halted.is_some() {
+            return Ok(());
+        }
+        self.replica.storage.finish_flush(id)?;
+        let advanced = match result {
+            Ok(()) => self.advance(),
+            Err(error) => Err(Fault::Storage(error)),
+        };
+        self.after(advanced);
+        Ok(())
+    }
+
+    /// Why this replica has stopped for good, if it has.
+    #[must_use]
+    pub fn halted(&self) -> Option<&Halted> {
+        self.halted.as_ref()
+    }
+
+    /// This server.
+    #[must_use]
+    pub fn pid(&self) -> NodeId {
+        self.replica.pid
+    }
+
+    /// This replica's configuration.
+    #[must_use]
+    pub fn config_id(&self) -> ConfigId {
+        self.replica.config_id
+    }
+
+    /// The highest round that this replica promised. To be reported to its leader election whenever it
+    /// rises (B5).
+    #[must_use]
+    pub fn promised(&self) -> Ballot {
+        self.replica.promised()
+    }
+
+    /// The leader that this replica is in sync with, or is.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Follower(follower) => follower.leader(self.replica.promised()),
+            Role::Leader(leading) => leading.accepts().then_some(self.replica.pid),
+        }
+    }
+
+    /// Whether this replica leads, with the promises of a prepare quorum.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.leader() == Some(self.replica.pid)
+    }
+
+    /// Gives the storage back.
+    #[must_use]
+    pub fn into_storage(self) -> Storage<S, P> {
+        self.replica.storage
+    }
+
+    fn dispatch(&mut self, from: NodeId, body: Body) -> Result<(), Fault> {
+        match body {
+            Body::Prepare(m) if m.n.pid == from => self.on_prepare(&m),
+            Body::AcceptSync(m) if m.n.pid == from => {
+                self.following(m.n, |follower, r| follower.on_accept_sync(r, m))
+            }
+            Body::Accept(m) if m.n.pid == from => {
+                self.following(m.n, |follower, r| follower.on_accept(r, m))
+            }
+            Body::Decide(m) if m.n.pid == from => {
+                self.following(m.n, |follower, r| follower.on_decide(r, &m))
+            }
+            Body::Promise(m) => self.leading(m.n, |leading, r| leading.on_promise(r, from, m)),
+            Body::SyncRequest(m) => {
+                self.leading(m.n, |leading, r| leading.on_sync_request(r, from, &m))
+            }
+            Body::Accepted(m) => self.leading(m.n, |leading, r| leading.on_accepted(r, from, &m)),
+            Body::Refuse(m) => self.on_refuse(from, &m),
+            Body::PrepareReq(m) => {
+                self.on_prepare_req(from, &m);
+                Ok(())
+            }
+            Body::LearnRequest(m) => self.on_learn_request(from, &m),
+            Body::Learn(m) => self.on_learn(from, &m),
+            Body::Propose(m) => self.on_propose(from, m),
+            Body::Prepare(_) | Body::AcceptSync(_) | Body::Accept(_) | Body::Decide(_) => Err(
+                Fault::Impossible("a leader's message from a server that is not its owner"),
+            ),
+        }
+    }
+
+    /// F1, or a refusal.
+    fn on_prepare(&mut self, m: &Prepare) -> Result<(), Fault> {
+        if m.decided > m.len || m.accepted_round > m.n {
+            return Err(Fault::Impossible("a Prepare that contradicts itself"));
+        }
+        self.following(m.n, |follower, r| follower.on_prepare(r, m))
+    }
+
+    /// Hands a message of leader `n` to the follower, unless `n` has to be refused (R4). A leader that
+    /// hears of a higher round follows.
+    fn following(
+        &mut self,
+        n: Ballot,
+        handle: impl FnOnce(&mut Follower, &mut Replica<S, P>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        if n < self.replica.promised() {
+            self.refuse(n);
+            return Ok(());
+        }
+        if matches!(self.role, Role::Leader(_)) {
+            self.follow(Some(n.pid));
+        }
+        match &mut self.role {
+            Role::Follower(follower) => handle(follower, &mut self.replica),
+            Role::Leader(_) => Ok(()),
+        }
+    }
+
+    /// Hands a message that answers leader `n` to that leader. One that answers an earlier leadership
+    /// is late; one for another server's is impossible.
+    fn leading(
+        &mut self,
+        n: Ballot,
+        handle: impl FnOnce(&mut Leading, &mut Replica<S, P>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        if n.pid != self.replica.pid {
+            return Err(Fault::Impossible("an answer to another server's round"));
+        }
+        match &mut self.role {
+            Role::Leader(leading) if leading.ballot() == n => handle(leading, &mut self.replica),
+            _ => Ok(()),
+        }
+    }
+
+    /// R4.
+    fn refuse(&mut self, n: Ballot) {
+        let promised = self.replica.promised();
+        self.replica
+            .send_durable(n.pid, Body::Refuse(Refuse { n, promised }));
+    }
+
+    /// R4 at the leader: it follows once nothing can be decided in its round any more. The election is
+    /// not told: chained leaders would alternate.
+    fn on_refuse(&mut self, from: NodeId, m: &Refuse) -> Result<(), Fault> {
+        if m.promised <= m.n {
+            return Err(Fault::Impossible("a refusal in favour of a lower round"));
+        }
+        let mut leads = Leads::Yes;
+        self.leading(m.n, |leading, r| {
+            leads = leading.on_refused(r, from);
+            Ok(())
+        })?;
+        if leads == Leads::No {
+            self.follow(None);
+        }
+        Ok(())
+    }
+
+    fn on_prepare_req(&mut self, from: NodeId, m: &PrepareReq) {
+        if let Role::Leader(leading) = &mut self.role
+            && leading.on_prepare_req(&mut self.replica, from, m.promised) == Leads::No
+        {
+            self.follow(None);
+        }
+    }
+
+    fn on_propose(&mut self, from: NodeId, m: Propose) -> Result<(), Fault> {
+        let r = &mut self.replica;
+        for run in m.proposals.runs() {
+            if run.first.proposer != r.pid && !r.is_peer(run.first.proposer) {
+                return Err(Fault::Impossible("a proposal of an unknown server"));
+            }
+        }
+        for entry in m.proposals.entries() {
+            match entry {
+                Entry::Normal(data) if data.len() as u64 > r.limits.max_entry_bytes => {
+                    return Err(Fault::Impossible("a proposal beyond the size limit"));
+                }
+                Entry::StopSign(ss) if !reconfiguration::follows(ss, r.config_id) => {
+                    return Err(Fault::Impossible(
+                        "a StopSign of an impossible configuration",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        match &mut self.role {
+            Role::Leader(leading) => leading.on_propose(r, &m),
+            Role::Follower(follower) => {
+                follower.on_propose(r, from, m);
+                Ok(())
+            }
+        }
+    }
+
+    fn follow(&mut self, leader: Option<NodeId>) {
+        self.role = Role::Follower(Follower::expecting(leader));
+    }
+
+    fn advance(&mut self) -> Result<(), Fault> {
+        match &mut self.role {
+            Role::Leader(leading) => leading.advance(&mut self.replica),
+            Role::Follower(_) => Ok(()),
+        }
+    }
+
+    fn drain(&mut self) {
+        if self.halted.is_some() {
+            return;
+        }
+        let drained = match &mut self.role {
+            Role::Leader(leading) => leading.drain(&mut self.replica),
+            Role::Follower(follower) => {
+                follower.drain(&mut self.replica);
+                Ok(())
+            }
+        };
+        self.after(drained);
+    }
+
+    /// What follows each input: a storage error halts, the cursors are checked. Returns why a message
+    /// was impossible.
+    fn after(&mut self, result: Result<(), Fault>) -> Option<&'static str> {
+        let impossible = match result {
+            Ok(()) => None,
+            Err(Fault::Impossible(reason)) => Some(reason),
+            Err(Fault::Storage(error)) => {
+                self.halt(Halted::Storage(error));
+                None
+            }
+        };
+        if self.halted.is_none() {
+            self.replica.check();
+        }
+        impossible
+    }
+
+    /// Invariant: nothing leaves a halted replica.
+    fn halt(&mut self, halted: Halted) {
+        self.replica.outbox.clear();
+        self.halted.get_or_insert(halted);
+    }
+}

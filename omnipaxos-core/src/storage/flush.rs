@@ -107,6 +107,11 @@ impl Flushes {
         self.needed
     }
 
+    /// What the flushes begun so far cover.
+    pub(super) fn last_mark(&self) -> &Mark {
+        self.under_way.as_ref().unwrap_or(&self.durable)
+    }
+
     /// What the ended flushes cover.
     pub(crate) fn durable(&self) -> &Mark {
         &self.durable

@@ -35,6 +35,10 @@ pub struct Storage<S, P> {
     state: State,
     /// Where each run of `[decided, end)` starts.
     tail: VecDeque<(u64, Run)>,
+    /// Where each append to `[decided, end)` ended, and what it cost.
+    tail_costs: VecDeque<(u64, u64)>,
+    /// The sum of `tail_costs`.
+    tail_cost: u64,
     /// What [`State::next`] will be once the whole log is decided.
     next_at_end: BTreeMap<NodeId, NextProposal>,
     /// The StopSign at the end of the log.
@@ -53,6 +57,8 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             paxos_state,
             state: State::default(),
             tail: VecDeque::new(),
+            tail_costs: VecDeque::new(),
+            tail_cost: 0,
             next_at_end: BTreeMap::new(),
             stop_sign: None,
             state_changed: false,
@@ -83,6 +89,9 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         }
         self.next_at_end = self.state.next.clone();
         self.tail.clear();
+        self.tail_costs.clear();
+        self.tail_cost = 0;
+        self.stop_sign = None;
         let mut at = decided;
         while at < end {
             let records = self.read(at, end, LOAD_COST)?;
@@ -119,6 +128,11 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
     pub(crate) fn sealed(&self) -> Option<&StopSign> {
         self.stop_sign()
             .filter(|_| self.state.decided == self.end_index())
+    }
+
+    /// What the undecided tail costs. Counts an append that is decided in part as a whole.
+    pub(crate) fn tail_cost(&self) -> u64 {
+        self.tail_cost
     }
 
     /// What comes next from `proposer` at the end of the log; session 0 when it has proposed nothing.
@@ -178,6 +192,9 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             }
             self.tail.pop_back();
         }
+        while let Some((_, cost)) = self.tail_costs.pop_back_if(|(end, _)| *end > from) {
+            self.tail_cost -= cost;
+        }
         self.next_at_end.clone_from(&self.state.next);
         for (_, run) in &self.tail {
             note_run(&mut self.next_at_end, run);
@@ -216,6 +233,9 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
                 }
             }
         }
+        while let Some((_, cost)) = self.tail_costs.pop_front_if(|(end, _)| *end <= index) {
+            self.tail_cost -= cost;
+        }
         self.state.decided = index;
         self.state.decided_round = self.state.decided_round.max(round);
         self.state_changed = true;
@@ -233,6 +253,15 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
     pub(crate) fn write_state(&mut self) {
         self.state_changed = true;
         self.flushes.need();
+    }
+
+    /// The decided index that is durable once the flush that covers everything so far has ended.
+    pub(crate) fn decided_by_flush(&self) -> u64 {
+        if self.flushes.needed() {
+            self.state.decided
+        } else {
+            self.flushes.last_mark().decided
+        }
     }
 
     /// Whether the state in memory is newer than the one that the backend was given.
@@ -282,6 +311,8 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             }
             at += run.count;
         }
+        self.tail_costs.push_back((at, records.cost()));
+        self.tail_cost += records.cost();
         if let Some(ss) = records.stop_sign() {
             self.stop_sign = Some(ss.clone());
         }

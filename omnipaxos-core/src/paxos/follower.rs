@@ -1,0 +1,550 @@
+//! The follower's half of Sequence Paxos: F1-F4, R1-R3, and what it does when it hears no leader.
+//!
+//! Architecture invariant: nothing here knows the leader's half; the two meet in `paxos/mod.rs`.
+
+use super::messages::{
+    Accept, AcceptSync, Accepted, Body, Decide, LearnRequest, Prepare, PrepareReq, Promise,
+    Propose, SyncRequest, SyncSession,
+};
+use super::replica::{Fault, Replica};
+use crate::ballot::{Ballot, NodeId};
+use crate::storage::{PaxosState, Records, Sequence};
+
+/// What a follower knows of its leader. All of it is volatile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Follower {
+    phase: Phase,
+    /// The server that the election named, until it prepares this one.
+    elected: Option<NodeId>,
+    /// Ticks since the leader of the promised round was heard.
+    silence: u32,
+    /// Ticks since something was sent again.
+    waited: u32,
+    /// Ticks since own proposals were forwarded without any of them entering the log.
+    stuck: u32,
+    /// What came next of them in the log at the last tick.
+    stuck_at: u64,
+    /// Rotates over the peers that are asked for help.
+    turn: usize,
+    /// A Prepare or a resync was asked for since the last tick: once is enough.
+    asked: bool,
+    /// An Accepted is due, with or without a gap.
+    due: Option<Due>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+enum Phase {
+    /// The promised round has not prepared this server since it started, or lost it.
+    #[default]
+    Unsynced,
+    /// Attempt `s` of the promised round was answered with a Promise.
+    Promised { s: SyncSession, sync: Option<Sync> },
+    /// Attempt `s` was completed: the log is a prefix of the leader's log.
+    Synced { s: SyncSession },
+}
+
+/// An AcceptSync that arrives in parts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Sync {
+    /// The log equals the leader's up to here. Behind it there may be a tail that is to be replaced.
+    equal_to: u64,
+    /// The leader's entries from `equal_to` on, not in the log yet: they enter it together with the
+    /// accepted round, in one atomic step (F2).
+    staged: Vec<Records>,
+    /// The first index that neither the log nor `staged` holds.
+    next: u64,
+    /// The round is accepted once `next` gets here.
+    end: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Due {
+    gap: bool,
+}
+
+impl Follower {
+    /// A follower that expects `elected` to lead.
+    pub(super) fn expecting(elected: Option<NodeId>) -> Self {
+        Self {
+            elected,
+            ..Self::default()
+        }
+    }
+
+    /// The leader that this server is in sync with.
+    pub(super) fn leader(&self, promised: Ballot) -> Option<NodeId> {
+        matches!(self.phase, Phase::Synced { .. }).then_some(promised.pid)
+    }
+
+    /// The election named another leader.
+    pub(super) fn expect(&mut self, elected: NodeId) {
+        self.elected = Some(elected);
+    }
+
+    /// R1, R2: asks `peers` for a Prepare, in case one of them leads.
+    pub(super) fn request_prepare<S: Sequence, P: PaxosState>(
+        &self,
+        r: &mut Replica<S, P>,
+        peer: NodeId,
+    ) {
+        let promised = r.promised();
+        r.send_early(peer, Body::PrepareReq(PrepareReq { promised }));
+    }
+
+    /// R2: the link to `peer` was lost and is there again.
+    pub(super) fn reconnected<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        peer: NodeId,
+    ) {
+        if peer == r.promised().pid || Some(peer) == self.elected {
+            self.request_prepare(r, peer);
+            self.stuck = r.limits.resend_ticks;
+        }
+    }
+
+    /// F1. The caller has refused rounds below the promised one.
+    pub(super) fn on_prepare<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        m: &Prepare,
+    ) -> Result<(), Fault> {
+        if m.n == r.promised() {
+            match self.phase {
+                Phase::Promised { s, .. } | Phase::Synced { s } if m.s < s => return Ok(()),
+                Phase::Synced { s } if m.s == s => {
+                    self.heard();
+                    self.answer(false);
+                    return Ok(());
+                }
+                Phase::Promised { s, .. } if m.s == s => {}
+                _ => self.phase = Phase::Promised { s: m.s, sync: None },
+            }
+        } else {
+            r.storage.promise(m.n);
+            self.phase = Phase::Promised { s: m.s, sync: None };
+        }
+        self.heard();
+        self.due = None;
+        let (decided, len) = (r.decided(), r.storage.end_index());
+        let accepted_round = r.storage.state().accepted_round;
+        let start = match m.suffix_from {
+            Some(from) => from,
+            None if accepted_round > m.accepted_round => m.decided,
+            None if accepted_round == m.accepted_round => m.len,
+            None => len,
+        };
+        let start = start.clamp(r.storage.first_index(), len);
+        let suffix = r.storage.read(start, len, r.limits.sync_chunk_bytes)?;
+        let decided_round = r.storage.state().decided_round;
+        let promise = Promise {
+            n: m.n,
+            s: m.s,
+            accepted_round,
+            len,
+            decided,
+            decided_round,
+            start,
+            suffix,
+        };
+        r.send_durable(m.n.pid, Body::Promise(promise));
+        Ok(())
+    }
+
+    /// F2, in parts: what is decided enters the log at once (D1), the undecided rest all together with
+    /// the accepted round.
+    pub(super) fn on_accept_sync<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        m: AcceptSync,
+    ) -> Result<(), Fault> {
+        if m.start
+            .checked_add(m.suffix.len())
+            .is_none_or(|to| to > m.end)
+        {
+            return Err(Fault::Impossible("an AcceptSync beyond its end"));
+        }
+        let sync = match &mut self.phase {
+            _ if m.n != r.promised() => return Ok(()),
+            Phase::Synced { s } if *s == m.s => {
+                self.heard();
+                self.answer(false);
+                return Ok(());
+            }
+            Phase::Promised { s, sync } if *s == m.s => sync,
+            _ => return Ok(()),
+        };
+        self.silence = 0;
+        // Invariant: while round n is accepted, the log is a prefix of its leader's and never shrinks. A
+        // duplicate of an earlier AcceptSync must not cut what was counted since.
+        let accepted = r.storage.state().accepted_round == m.n;
+        let trusted = if accepted {
+            r.storage.end_index()
+        } else {
+            r.decided()
+        };
+        let mut part = match sync.take() {
+            Some(part) if m.start <= part.next => part,
+            // A part before this one was lost: it is asked for again by a tick.
+            Some(part) => {
+                *sync = Some(part);
+                return Ok(());
+            }
+            None if m.start <= r.storage.end_index() => {
+                let equal_to = m.start.max(trusted);
+                Sync {
+                    equal_to,
+                    staged: Vec::new(),
+                    next: equal_to,
+                    end: m.end,
+                }
+            }
+            None => return Ok(()),
+        };
+        part.take_in(r, &m)?;
+        if part.next < part.end {
+            let request = SyncRequest {
+                n: m.n,
+                s: m.s,
+                from: part.next,
+            };
+            *sync = Some(part);
+            self.waited = 0;
+            r.send_early(m.n.pid, Body::SyncRequest(request));
+            return Ok(());
+        }
+        part.apply(r)?;
+        r.storage.accept_round(m.n);
+        r.decide(m.decided, m.n);
+        self.phase = Phase::Synced { s: m.s };
+        self.heard();
+        self.answer(false);
+        // Whatever was forwarded to an earlier leader may be lost.
+        let next = r.storage.next_of(r.pid);
+        r.proposals.rewind(next);
+        self.stuck = 0;
+        Ok(())
+    }
+
+    /// F3.
+    pub(super) fn on_accept<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        m: Accept,
+    ) -> Result<(), Fault> {
+        if m.start.checked_add(m.entries.len()).is_none() {
+            return Err(Fault::Impossible("an index beyond u64"));
+        }
+        if !self.in_sync(r, m.n, m.s) {
+            return self.ask_for_sync(r, m.n, m.s);
+        }
+        self.heard();
+        let end = r.storage.end_index();
+        if m.start > end {
+            self.answer(true);
+            return Ok(());
+        }
+        // A duplicate overlaps: in round n the log is a prefix of the leader's.
+        r.append(m.entries.skip(end - m.start))?;
+        r.decide(m.decided, m.n);
+        r.decided_by_all = r.decided_by_all.max(m.decided_by_all);
+        self.answer(false);
+        Ok(())
+    }
+
+    /// F4.
+    pub(super) fn on_decide<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        m: &Decide,
+    ) -> Result<(), Fault> {
+        if !self.in_sync(r, m.n, m.s) {
+            return self.ask_for_sync(r, m.n, m.s);
+        }
+        self.heard();
+        r.decide(m.decided, m.n);
+        r.decided_by_all = r.decided_by_all.max(m.decided_by_all);
+        if m.answer {
+            if r.storage.flushes().durable().decided < r.decided() {
+                r.storage.write_state();
+            }
+            self.answer(m.decided > r.storage.end_index());
+        }
+        Ok(())
+    }
+
+    /// Something of the promised round arrived although its AcceptSync has not.
+    fn ask_for_sync<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        n: Ballot,
+        s: SyncSession,
+    ) -> Result<(), Fault> {
+        if self.asked {
+            return Ok(());
+        }
+        match &self.phase {
+            // A late message of an earlier attempt.
+            Phase::Promised { s: ours, .. } | Phase::Synced { s: ours }
+                if n == r.promised() && s < *ours => {}
+            Phase::Promised { s: ours, .. } if n == r.promised() && s == *ours => {
+                self.asked = true;
+                self.repeat_promise(r)?;
+            }
+            _ => {
+                self.asked = true;
+                self.request_prepare(r, n.pid);
+            }
+        }
+        Ok(())
+    }
+
+    /// D1 changed the log.
+    pub(super) fn learned<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        promised_before: Ballot,
+    ) {
+        if r.promised() > promised_before {
+            self.phase = Phase::Unsynced;
+            return;
+        }
+        let decided = r.decided();
+        if let Phase::Promised { sync, .. } = &mut self.phase {
+            match sync {
+                Some(part) if part.equal_to >= decided => {}
+                Some(part) if part.staged.is_empty() => {
+                    part.equal_to = decided;
+                    part.next = part.next.max(decided);
+                }
+                // What was staged overlaps what was learned: start over.
+                _ => *sync = None,
+            }
+        }
+        if matches!(self.phase, Phase::Synced { .. }) {
+            self.answer(false);
+        }
+    }
+
+    /// A proposal that a peer cannot get to the leader itself.
+    pub(super) fn on_propose<S: Sequence, P: PaxosState>(
+        &self,
+        r: &mut Replica<S, P>,
+        from: NodeId,
+        m: Propose,
+    ) {
+        let Some(hops) = m.hops.checked_sub(1) else {
+            return;
+        };
+        if let Some(leader) = self.leader(r.promised())
+            && leader != from
+        {
+            r.send_early(
+                leader,
+                Body::Propose(Propose {
+                    proposals: m.proposals,
+                    hops,
+                }),
+            );
+        }
+    }
+
+    /// What is due before output is handed out.
+    pub(super) fn drain<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
+        if let (Some(due), Phase::Synced { s }) = (self.due.take(), &self.phase) {
+            let accepted = Accepted {
+                n: r.promised(),
+                s: *s,
+                len: r.storage.end_index(),
+                decided: r.storage.decided_by_flush(),
+                gap: due.gap,
+            };
+            r.send_durable(r.promised().pid, Body::Accepted(accepted));
+        }
+        if let Some(leader) = self.leader(r.promised())
+            && r.storage.stop_sign().is_none()
+        {
+            self.forward(r, leader);
+        }
+    }
+
+    fn forward<S: Sequence, P: PaxosState>(&self, r: &mut Replica<S, P>, to: NodeId) {
+        let (frame, window) = (r.limits.accept_frame_bytes, r.limits.window_bytes);
+        while let Some(proposals) = r.proposals.forward(frame, window) {
+            r.send_proposals(to, Body::Propose(Propose { proposals, hops: 1 }));
+        }
+    }
+
+    pub(super) fn tick<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+    ) -> Result<(), Fault> {
+        self.asked = false;
+        self.silence = self.silence.saturating_add(1);
+        self.waited += 1;
+        if self.waited >= r.limits.resend_ticks {
+            self.waited = 0;
+            self.repair(r)?;
+        }
+        self.tick_proposals(r);
+        Ok(())
+    }
+
+    /// Sends again what may have been lost, and looks for decided entries elsewhere when the leader is
+    /// not heard.
+    fn repair<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) -> Result<(), Fault> {
+        let silent = self.silence > r.limits.keepalive_ticks.saturating_mul(2);
+        match &self.phase {
+            Phase::Unsynced => {
+                for at in 0..r.peers.len() {
+                    self.request_prepare(r, r.peers[at]);
+                }
+                self.request_learning(r);
+            }
+            Phase::Promised { .. } => self.repeat_promise(r)?,
+            Phase::Synced { .. } if silent => {
+                self.request_prepare(r, r.promised().pid);
+            }
+            Phase::Synced { .. } => {}
+        }
+        if silent && self.phase != Phase::Unsynced {
+            self.request_learning(r);
+        }
+        Ok(())
+    }
+
+    /// Asks the next peer in turn for decided entries (D1).
+    fn request_learning<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
+        if let Some(peer) = self.next_peer(r) {
+            r.send_early(peer, Body::LearnRequest(LearnRequest { from: r.decided() }));
+        }
+    }
+
+    /// The promise, or the next part of the AcceptSync that answers it, was lost.
+    fn repeat_promise<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+    ) -> Result<(), Fault> {
+        let Phase::Promised { s, sync } = &self.phase else {
+            return Ok(());
+        };
+        let (n, s) = (r.promised(), *s);
+        if let Some(part) = sync {
+            let request = SyncRequest {
+                n,
+                s,
+                from: part.next,
+            };
+            r.send_early(n.pid, Body::SyncRequest(request));
+            return Ok(());
+        }
+        let state = r.storage.state();
+        let len = r.storage.end_index();
+        let promise = Promise {
+            n,
+            s,
+            accepted_round: state.accepted_round,
+            len,
+            decided: state.decided,
+            decided_round: state.decided_round,
+            start: len,
+            suffix: Records::default(),
+        };
+        r.send_durable(n.pid, Body::Promise(promise));
+        Ok(())
+    }
+
+    /// Own proposals that do not enter the log: sent again, to the leader and in turn through peers,
+    /// which may reach a leader that this server does not hear.
+    fn tick_proposals<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
+        let next = r.storage.next_of(r.pid);
+        let moved = std::mem::replace(&mut self.stuck_at, next.number) != next.number;
+        if moved || !r.proposals.lacks(next) || r.storage.stop_sign().is_some() {
+            self.stuck = 0;
+            return;
+        }
+        self.stuck += 1;
+        if self.stuck < r.limits.resend_ticks {
+            return;
+        }
+        self.stuck = 0;
+        r.proposals.rewind(next);
+        let leader = self
+            .leader(r.promised())
+            .or(self.elected)
+            .filter(|pid| *pid != r.pid);
+        if let Some(leader) = leader {
+            self.forward(r, leader);
+        }
+        let proposals = r.proposals.lacking(next, r.limits.accept_frame_bytes);
+        if let Some(peer) = self.next_peer(r)
+            && Some(peer) != leader
+        {
+            r.send_proposals(peer, Body::Propose(Propose { proposals, hops: 1 }));
+        }
+    }
+
+    fn next_peer<S: Sequence, P: PaxosState>(&mut self, r: &Replica<S, P>) -> Option<NodeId> {
+        let peer = r.peers.get(self.turn % r.peers.len().max(1)).copied();
+        self.turn = (self.turn + 1) % r.peers.len().max(1);
+        peer
+    }
+
+    fn in_sync<S: Sequence, P: PaxosState>(
+        &self,
+        r: &Replica<S, P>,
+        n: Ballot,
+        session: SyncSession,
+    ) -> bool {
+        n == r.promised() && matches!(self.phase, Phase::Synced { s } if s == session)
+    }
+
+    fn heard(&mut self) {
+        self.silence = 0;
+        self.waited = 0;
+        self.elected = None;
+    }
+
+    fn answer(&mut self, gap: bool) {
+        let gap = gap || self.due.is_some_and(|due| due.gap);
+        self.due = Some(Due { gap });
+    }
+}
+
+impl Sync {
+    /// Takes a part in that starts at `next` or before.
+    fn take_in<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        m: &AcceptSync,
+    ) -> Result<(), Fault> {
+        let lacking = m
+            .suffix
+            .skip(self.next.saturating_sub(m.start).min(m.suffix.len()));
+        let decided = if self.staged.is_empty() {
+            m.decided.saturating_sub(self.next).min(lacking.len())
+        } else {
+            0
+        };
+        if decided > 0 {
+            r.adopt_decided(self.equal_to, &lacking.slice(0, decided), m.n)?;
+            self.equal_to += decided;
+        }
+        let rest = lacking.skip(decided);
+        self.next = self.equal_to + self.staged.iter().map(Records::len).sum::<u64>() + rest.len();
+        if !rest.is_empty() {
+            self.staged.push(rest);
+        }
+        r.decide(m.decided.min(self.equal_to), m.n);
+        Ok(())
+    }
+
+    /// All parts are there: the log becomes the leader's.
+    fn apply<S: Sequence, P: PaxosState>(self, r: &mut Replica<S, P>) -> Result<(), Fault> {
+        r.storage.truncate(self.equal_to.max(r.decided()))?;
+        for records in self.staged {
+            r.append(records)?;
+        }
+        Ok(())
+    }
+}

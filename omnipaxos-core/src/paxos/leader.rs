@@ -1,0 +1,374 @@
+//! The leader's half of Sequence Paxos: L1-L5.
+//!
+//! Architecture invariant: nothing here knows the follower's half; the two meet in `paxos/mod.rs`.
+
+mod accept;
+mod prepare;
+
+use super::messages::{Accepted, Body, Prepare, Promise, Propose, SyncRequest, SyncSession};
+use super::replica::{Fault, Replica};
+use crate::ballot::{Ballot, NodeId};
+use crate::storage::{PaxosState, Records, Sequence};
+use accept::Progress;
+use prepare::Promises;
+use std::collections::BTreeMap;
+
+/// What a leader knows of its round. All of it is volatile: no ballot is led twice, because its promise
+/// is durable before the first Prepare leaves, and L1 wants a ballot above the promise.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Leading {
+    n: Ballot,
+    /// The latest Prepare attempt to each peer.
+    sessions: BTreeMap<NodeId, SyncSession>,
+    phase: Phase,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    Prepare(Promises),
+    Accept(Progress),
+}
+
+/// Whether this server leads on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Leads {
+    Yes,
+    /// So many peers have promised higher rounds that nothing can be decided in this one any more.
+    No,
+}
+
+/// What a peer promised.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Promised {
+    accepted_round: Ballot,
+    len: u64,
+    decided: u64,
+    decided_round: Ballot,
+    start: u64,
+    suffix: Records,
+}
+
+impl Leading {
+    /// L1: `n` is a ballot of this server above everything it has promised.
+    pub(super) fn start<S: Sequence, P: PaxosState>(r: &mut Replica<S, P>, n: Ballot) -> Self {
+        r.storage.promise(n);
+        let own = r.storage.flushes().covering_now();
+        let leading = Self {
+            n,
+            sessions: r.peers.iter().map(|peer| (*peer, 1)).collect(),
+            phase: Phase::Prepare(Promises::new(own)),
+        };
+        for at in 0..r.peers.len() {
+            leading.send_prepare(r, r.peers[at], None);
+        }
+        leading
+    }
+
+    pub(super) fn ballot(&self) -> Ballot {
+        self.n
+    }
+
+    /// Whether a prepare quorum has promised: proposals enter the log at once.
+    pub(super) fn accepts(&self) -> bool {
+        matches!(self.phase, Phase::Accept(_))
+    }
+
+    fn send_prepare<S: Sequence, P: PaxosState>(
+        &self,
+        r: &mut Replica<S, P>,
+        to: NodeId,
+        suffix_from: Option<u64>,
+    ) {
+        let prepare = Prepare {
+            n: self.n,
+            s: self.sessions.get(&to).copied().unwrap_or_default(),
+            accepted_round: r.storage.state().accepted_round,
+            len: r.storage.end_index(),
+            decided: r.decided(),
+            suffix_from,
+        };
+        r.send_durable(to, Body::Prepare(prepare));
+    }
+
+    /// A new attempt to bring `peer` into this round.
+    fn prepare_again<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>, peer: NodeId) {
+        if let Some(s) = self.sessions.get_mut(&peer) {
+            *s += 1;
+        }
+        match &mut self.phase {
+            Phase::Prepare(promises) => promises.forget(peer),
+            Phase::Accept(progress) => progress.forget(peer),
+        }
+        self.send_prepare(r, peer, None);
+    }
+
+    fn is_current(&self, from: NodeId, n: Ballot, s: SyncSession) -> bool {
+        n == self.n && self.sessions.get(&from) == Some(&s)
+    }
+
+    /// L2, L3.
+    pub(super) fn on_promise<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        from: NodeId,
+        m: Promise,
+    ) -> Result<(), Fault> {
+        if !self.is_current(from, m.n, m.s) {
+            return Ok(());
+        }
+        let consistent = m.decided <= m.len
+            && m.accepted_round <= m.n
+            && m.decided_round <= m.n
+            && m.start
+                .checked_add(m.suffix.len())
+                .is_some_and(|to| to <= m.len);
+        if !consistent {
+            return Err(Fault::Impossible("a Promise that contradicts itself"));
+        }
+        let promised = Promised {
+            accepted_round: m.accepted_round,
+            len: m.len,
+            decided: m.decided,
+            decided_round: m.decided_round,
+            start: m.start,
+            suffix: m.suffix,
+        };
+        match &mut self.phase {
+            Phase::Prepare(promises) => {
+                promises.insert(from, promised);
+                self.adopt(r)
+            }
+            Phase::Accept(progress) => {
+                // It has lost the attempt that it confirmed before.
+                if progress.has_confirmed(from) {
+                    self.prepare_again(r, from);
+                    return Ok(());
+                }
+                progress.synchronise(r, self.n, m.s, from, &promised)
+            }
+        }
+    }
+
+    /// L2: adopts the best log that a prepare quorum shows, as soon as all of it is here.
+    fn adopt<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) -> Result<(), Fault> {
+        let Phase::Prepare(promises) = &mut self.phase else {
+            return Ok(());
+        };
+        if !promises.have_quorum(r) {
+            return Ok(());
+        }
+        if let Some((peer, from)) = promises.fetch(r)? {
+            self.send_prepare(r, peer, from);
+            return Ok(());
+        }
+        if !promises.complete(r) {
+            return Ok(());
+        }
+        let adopted = promises.adopt(r)?;
+        let (promises, refused) = promises.take();
+        r.storage.accept_round(self.n);
+        let mut progress = Progress::new(r, adopted, &refused);
+        for (peer, promised) in &promises {
+            let s = self.sessions.get(peer).copied().unwrap_or_default();
+            progress.synchronise(r, self.n, s, *peer, promised)?;
+        }
+        self.phase = Phase::Accept(progress);
+        Ok(())
+    }
+
+    pub(super) fn on_sync_request<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        from: NodeId,
+        m: &SyncRequest,
+    ) -> Result<(), Fault> {
+        match &mut self.phase {
+            Phase::Accept(progress) if self.sessions.get(&from) == Some(&m.s) && m.n == self.n => {
+                progress.continue_sync(r, from, m)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// L5.
+    pub(super) fn on_accepted<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        from: NodeId,
+        m: &Accepted,
+    ) -> Result<(), Fault> {
+        if !self.is_current(from, m.n, m.s) {
+            return Ok(());
+        }
+        if m.len > r.storage.end_index() || m.decided > m.len {
+            return Err(Fault::Impossible("an Accepted beyond the leader's log"));
+        }
+        if let Phase::Accept(progress) = &mut self.phase {
+            progress.accepted(from, m);
+            progress.decide(r, self.n);
+        }
+        Ok(())
+    }
+
+    /// R4: `from` has promised a higher round. It is left alone from now on.
+    pub(super) fn on_refused<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        from: NodeId,
+    ) -> Leads {
+        let refused = match &mut self.phase {
+            Phase::Prepare(promises) => promises.refused(from),
+            Phase::Accept(progress) => progress.refused(from),
+        };
+        let quorum = match self.phase {
+            Phase::Prepare(_) => r.quorum.prepare(),
+            Phase::Accept(_) => r.quorum.accept(),
+        };
+        let left = r.peers.len() + 1 - refused;
+        if left < quorum { Leads::No } else { Leads::Yes }
+    }
+
+    /// R1, R2: a follower asks for a Prepare.
+    pub(super) fn on_prepare_req<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        from: NodeId,
+        promised: Ballot,
+    ) -> Leads {
+        if promised > self.n {
+            return self.on_refused(r, from);
+        }
+        self.prepare_again(r, from);
+        Leads::Yes
+    }
+
+    /// R2: the link to `peer` was lost and is there again.
+    pub(super) fn reconnected<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        peer: NodeId,
+    ) {
+        let synchronised = match &mut self.phase {
+            Phase::Prepare(promises) => promises.contains(peer),
+            Phase::Accept(progress) => progress.resume(peer),
+        };
+        if !synchronised {
+            self.send_prepare(r, peer, None);
+        }
+    }
+
+    /// L4 for the proposals of any server. What cannot be appended now is left to its proposer, who
+    /// sends it again.
+    pub(super) fn on_propose<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        m: &Propose,
+    ) -> Result<(), Fault> {
+        if !self.accepts() {
+            return Ok(());
+        }
+        let mut at = 0;
+        for run in m.proposals.runs() {
+            let records = m.proposals.slice(at, at + run.count);
+            at += run.count;
+            let room = r
+                .limits
+                .max_undecided_bytes
+                .saturating_sub(r.storage.tail_cost());
+            if r.storage.stop_sign().is_some() || room == 0 {
+                return Ok(());
+            }
+            let next = r.storage.next_of(run.first.proposer);
+            let expected = match run.first.session.cmp(&next.session) {
+                std::cmp::Ordering::Less => continue,
+                std::cmp::Ordering::Equal => next.number,
+                std::cmp::Ordering::Greater => 1,
+            };
+            // What the log has already is skipped; behind a gap nothing is taken.
+            if let Some(known) = expected.checked_sub(run.first.number) {
+                r.append(records.skip(known.min(records.len())))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A flush has ended, or the log was changed by D1.
+    pub(super) fn advance<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+    ) -> Result<(), Fault> {
+        match &mut self.phase {
+            Phase::Prepare(_) => self.adopt(r),
+            Phase::Accept(progress) => {
+                progress.decide(r, self.n);
+                Ok(())
+            }
+        }
+    }
+
+    /// L4, L5: what is due before output is handed out.
+    pub(super) fn drain<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+    ) -> Result<(), Fault> {
+        let Phase::Accept(progress) = &mut self.phase else {
+            return Ok(());
+        };
+        append_own(r)?;
+        progress.send(r, self.n, &self.sessions)
+    }
+
+    pub(super) fn tick<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+    ) -> Result<(), Fault> {
+        match &mut self.phase {
+            Phase::Prepare(promises) => {
+                if promises.tick(r.limits.resend_ticks) {
+                    self.repeat_prepare(r)?;
+                }
+            }
+            Phase::Accept(progress) => {
+                for peer in progress.tick(r, self.n, &self.sessions) {
+                    self.send_prepare(r, peer, None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn repeat_prepare<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+    ) -> Result<(), Fault> {
+        let Phase::Prepare(promises) = &mut self.phase else {
+            return Ok(());
+        };
+        promises.repeat(r);
+        let missing: Vec<NodeId> = r
+            .peers
+            .iter()
+            .copied()
+            .filter(|peer| promises.is_missing(*peer))
+            .collect();
+        for peer in missing {
+            self.send_prepare(r, peer, None);
+        }
+        self.adopt(r)
+    }
+}
+
+/// Appends own proposals. A part of the cap stays free for what other servers forward.
+fn append_own<S: Sequence, P: PaxosState>(r: &mut Replica<S, P>) -> Result<(), Fault> {
+    if r.proposals.is_empty() || r.storage.stop_sign().is_some() {
+        return Ok(());
+    }
+    let cap = r.limits.max_undecided_bytes - r.limits.max_undecided_bytes / 4;
+    let room = cap.saturating_sub(r.storage.tail_cost());
+    if room == 0 {
+        return Ok(());
+    }
+    let records = r.proposals.lacking(r.storage.next_of(r.pid), room);
+    r.append(records)
+}

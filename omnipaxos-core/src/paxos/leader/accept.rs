@@ -1,0 +1,345 @@
+//! Phase Accept: synchronised followers, the pipeline to each of them, and what is decided (L3-L5).
+
+use super::Promised;
+use super::prepare::Adopted;
+use crate::ballot::{Ballot, NodeId};
+use crate::paxos::flow::Flow;
+use crate::paxos::messages::{
+    Accept, AcceptSync, Accepted, Body, Decide, SyncRequest, SyncSession,
+};
+use crate::paxos::replica::{Fault, Replica};
+use crate::storage::{PaxosState, Records, Sequence};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a leader with a prepare quorum knows of its peers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Progress {
+    adopted: Adopted,
+    peers: BTreeMap<NodeId, Peer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Peer {
+    link: Link,
+    /// How much of the log the peer has accepted in this round. Only grows.
+    accepted: Option<u64>,
+    /// What the peer has decided durably.
+    decided: u64,
+    /// The decided index that it was last told.
+    told: u64,
+    /// Ticks since it last reported something new, or was sent something again.
+    waited: u32,
+    /// Ticks since something was sent to it.
+    quiet: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Link {
+    /// It has not promised this round, or lost its session.
+    Unpromised,
+    /// It has promised a higher round (R4).
+    Refused,
+    /// It fetches an AcceptSync that goes up to `end`.
+    Syncing { end: u64 },
+    /// Its log follows this one.
+    Synced(Flow),
+}
+
+impl Progress {
+    pub(super) fn new<S: Sequence, P: PaxosState>(
+        r: &Replica<S, P>,
+        adopted: Adopted,
+        refused: &BTreeSet<NodeId>,
+    ) -> Self {
+        let peer = |pid: &NodeId| Peer {
+            link: if refused.contains(pid) {
+                Link::Refused
+            } else {
+                Link::Unpromised
+            },
+            accepted: None,
+            decided: 0,
+            told: 0,
+            waited: 0,
+            quiet: 0,
+        };
+        Self {
+            adopted,
+            peers: r.peers.iter().map(|pid| (*pid, peer(pid))).collect(),
+        }
+    }
+
+    pub(super) fn forget(&mut self, peer: NodeId) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.link = Link::Unpromised;
+            peer.waited = 0;
+        }
+    }
+
+    /// Records a refusal and counts them.
+    pub(super) fn refused(&mut self, peer: NodeId) -> usize {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.link = Link::Refused;
+        }
+        self.peers
+            .values()
+            .filter(|peer| peer.link == Link::Refused)
+            .count()
+    }
+
+    pub(super) fn has_confirmed(&self, peer: NodeId) -> bool {
+        let link = self.peers.get(&peer).map(|peer| &peer.link);
+        matches!(link, Some(Link::Synced(flow)) if flow.confirmed())
+    }
+
+    /// The link to `peer` was lost: what was on its way may be gone. `false` if it has to be prepared.
+    pub(super) fn resume(&mut self, peer: NodeId) -> bool {
+        let Some(peer) = self.peers.get_mut(&peer) else {
+            return true;
+        };
+        if let Link::Synced(flow) = &mut peer.link {
+            if flow.waits() {
+                flow.rewind();
+            }
+            // The next tick asks it where it is.
+            peer.waited = u32::MAX;
+        }
+        peer.link != Link::Unpromised
+    }
+
+    /// L2, L3: brings a promised follower to this log. `at` is how far its own log can be trusted.
+    pub(super) fn synchronise<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        n: Ballot,
+        s: SyncSession,
+        to: NodeId,
+        promised: &Promised,
+    ) -> Result<(), Fault> {
+        let Some(peer) = self.peers.get_mut(&to) else {
+            return Ok(());
+        };
+        let end = r.storage.end_index();
+        let accepted = promised.accepted_round == n;
+        // What is decided in a round up to n is in this log, and what n accepted came from it.
+        if promised.decided > end || (accepted && promised.len > end) {
+            return Err(Fault::Impossible("a Promise beyond the leader's log"));
+        }
+        let at = if accepted {
+            promised.len
+        } else if promised.accepted_round == self.adopted.round {
+            promised.len.min(self.adopted.len).max(promised.decided)
+        } else {
+            promised.decided
+        };
+        peer.waited = 0;
+        if at < r.storage.first_index() {
+            // It has to learn the trimmed prefix first (D1); then its promise says so.
+            peer.link = Link::Unpromised;
+            return Ok(());
+        }
+        let suffix = r.storage.read(at, end, r.limits.sync_chunk_bytes)?;
+        peer.link = if at + suffix.len() == end {
+            Link::Synced(Flow::after_sync(at, end, suffix.cost()))
+        } else {
+            Link::Syncing { end }
+        };
+        peer.told = r.decided();
+        peer.quiet = 0;
+        let sync = AcceptSync {
+            n,
+            s,
+            start: at,
+            suffix,
+            end,
+            decided: r.decided(),
+        };
+        r.send_early(to, Body::AcceptSync(sync));
+        Ok(())
+    }
+
+    /// The next part of an AcceptSync.
+    pub(super) fn continue_sync<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        to: NodeId,
+        m: &SyncRequest,
+    ) -> Result<(), Fault> {
+        let Some(peer) = self.peers.get_mut(&to) else {
+            return Ok(());
+        };
+        let Link::Syncing { end } = peer.link else {
+            return Ok(());
+        };
+        if m.from < r.storage.first_index() || m.from > end {
+            return Err(Fault::Impossible("a SyncRequest outside the log"));
+        }
+        let suffix = r.storage.read(m.from, end, r.limits.sync_chunk_bytes)?;
+        let decided = r.decided();
+        peer.quiet = 0;
+        peer.told = decided;
+        let sync = AcceptSync {
+            n: m.n,
+            s: m.s,
+            start: m.from,
+            suffix,
+            end,
+            decided,
+        };
+        r.send_early(to, Body::AcceptSync(sync));
+        Ok(())
+    }
+
+    /// L5, the record of one peer.
+    pub(super) fn accepted(&mut self, from: NodeId, m: &Accepted) {
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
+        let mut news = m.decided > peer.decided;
+        match &mut peer.link {
+            Link::Synced(flow) => news |= flow.confirm(m.len, m.gap),
+            Link::Syncing { .. } => {
+                let mut flow = Flow::after_sync(m.len, m.len, 0);
+                news |= flow.confirm(m.len, m.gap);
+                peer.link = Link::Synced(flow);
+            }
+            Link::Unpromised | Link::Refused => return,
+        }
+        peer.decided = peer.decided.max(m.decided);
+        peer.accepted = peer.accepted.max(Some(m.len));
+        if news {
+            peer.waited = 0;
+        }
+    }
+
+    /// L5: decides what an accept quorum has durably accepted in round `n`, this server among them or
+    /// not. Its own acceptance counts once it is durable, like everybody's.
+    pub(super) fn decide<S: Sequence, P: PaxosState>(&self, r: &mut Replica<S, P>, n: Ballot) {
+        let durable = *r.storage.flushes().durable();
+        let own = (durable.accepted_round == n).then_some(durable.end);
+        let accepted = || {
+            self.peers
+                .values()
+                .filter_map(|peer| peer.accepted)
+                .chain(own)
+        };
+        let quorum = r.quorum.accept();
+        let chosen = accepted()
+            .filter(|len| accepted().filter(|other| other >= len).count() >= quorum)
+            .max()
+            .unwrap_or(0);
+        if chosen > r.decided() {
+            r.decide(chosen, n);
+        }
+        let by_all = self.peers.values().map(|peer| peer.decided).min();
+        let by_all = by_all.unwrap_or(u64::MAX).min(durable.decided);
+        r.decided_by_all = r.decided_by_all.max(by_all);
+    }
+
+    /// L4, L5: fills the windows, and tells the decided index where no Accept does.
+    pub(super) fn send<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        n: Ballot,
+        sessions: &BTreeMap<NodeId, SyncSession>,
+    ) -> Result<(), Fault> {
+        let (end, decided, decided_by_all) = (r.storage.end_index(), r.decided(), r.decided_by_all);
+        // Followers in step get the same frames: each is read once.
+        let mut frames: Vec<(u64, Records)> = Vec::new();
+        for (&to, peer) in &mut self.peers {
+            let Link::Synced(flow) = &mut peer.link else {
+                continue;
+            };
+            let s = sessions.get(&to).copied().unwrap_or_default();
+            while flow.next() < end && flow.may_send(r.limits.window_bytes) {
+                let start = flow.next();
+                let known = frames
+                    .iter()
+                    .find(|(at, _)| *at == start)
+                    .map(|(_, f)| f.clone());
+                let entries = match known {
+                    Some(entries) => entries,
+                    None => {
+                        let frame = r.storage.read(start, end, r.limits.accept_frame_bytes)?;
+                        frames.push((start, frame.clone()));
+                        frame
+                    }
+                };
+                flow.sent(start + entries.len(), entries.cost());
+                peer.told = decided;
+                peer.quiet = 0;
+                let accept = Accept {
+                    n,
+                    s,
+                    start,
+                    entries,
+                    decided,
+                    decided_by_all,
+                };
+                r.send_early(to, Body::Accept(accept));
+            }
+            if peer.told < decided {
+                peer.told = decided;
+                peer.quiet = 0;
+                let decide = Decide {
+                    n,
+                    s,
+                    decided,
+                    decided_by_all,
+                    answer: false,
+                };
+                r.send_early(to, Body::Decide(decide));
+            }
+        }
+        Ok(())
+    }
+
+    /// One tick. Returns the peers that are to be prepared again.
+    pub(super) fn tick<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        n: Ballot,
+        sessions: &BTreeMap<NodeId, SyncSession>,
+    ) -> Vec<NodeId> {
+        let (decided, decided_by_all) = (r.decided(), r.decided_by_all);
+        let mut unpromised = Vec::new();
+        for (&to, peer) in &mut self.peers {
+            peer.waited = peer.waited.saturating_add(1);
+            peer.quiet = peer.quiet.saturating_add(1);
+            let due = peer.waited >= r.limits.resend_ticks;
+            let answer = match &mut peer.link {
+                Link::Unpromised if due => {
+                    peer.waited = 0;
+                    unpromised.push(to);
+                    continue;
+                }
+                Link::Synced(flow) => {
+                    let repair = due && (flow.waits() || peer.decided < decided);
+                    if repair {
+                        // What was on its way is lost, or its Accepted is.
+                        peer.waited = 0;
+                        if flow.waits() {
+                            flow.rewind();
+                        }
+                    }
+                    repair || (due && !flow.confirmed())
+                }
+                // A follower fetches the parts of its AcceptSync itself.
+                _ => continue,
+            };
+            if answer || peer.quiet >= r.limits.keepalive_ticks {
+                peer.quiet = 0;
+                let s = sessions.get(&to).copied().unwrap_or_default();
+                let decide = Decide {
+                    n,
+                    s,
+                    decided,
+                    decided_by_all,
+                    answer,
+                };
+                r.send_early(to, Body::Decide(decide));
+            }
+        }
+        unpromised
+    }
+}

@@ -1,0 +1,285 @@
+//! Phase Prepare: promises, and the log that is adopted from them (L2).
+
+use super::Promised;
+use crate::ballot::{Ballot, NodeId};
+use crate::paxos::messages::{Body, LearnRequest};
+use crate::paxos::replica::{Fault, Replica};
+use crate::storage::{FlushId, PaxosState, Records, Sequence};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a leader without a prepare quorum knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Promises {
+    promises: BTreeMap<NodeId, Promised>,
+    refused: BTreeSet<NodeId>,
+    /// The leader's own promise counts once this flush has ended.
+    own: FlushId,
+    source: Option<Source>,
+    waited: u32,
+    /// Decided index and position in the source's log when something was last sent again.
+    seen: (u64, u64),
+    /// How often something was sent again without progress since.
+    repeats: u32,
+}
+
+/// The peer whose log is adopted, and what of its undecided tail is here. Only a complete one is used.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Source {
+    peer: NodeId,
+    accepted_round: Ballot,
+    len: u64,
+    start: u64,
+    parts: Vec<Records>,
+    next: u64,
+    /// The part that was asked for last.
+    asked: Option<u64>,
+}
+
+/// The log with which a round begins: how far, and from which round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Adopted {
+    pub(super) round: Ballot,
+    pub(super) len: u64,
+}
+
+/// How often a source is asked for the same part before another one is tried.
+const SOURCE_REPEATS: u32 = 3;
+
+impl Promises {
+    pub(super) fn new(own: FlushId) -> Self {
+        Self {
+            promises: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            own,
+            source: None,
+            waited: 0,
+            seen: (0, 0),
+            repeats: 0,
+        }
+    }
+
+    /// Records a promise, or the next part of the source's log.
+    pub(super) fn insert(&mut self, from: NodeId, promised: Promised) {
+        self.refused.remove(&from);
+        if let Some(source) = self.source.as_mut().filter(|source| source.peer == from) {
+            let same =
+                source.accepted_round == promised.accepted_round && source.len == promised.len;
+            if !same {
+                self.source = None;
+            } else if promised.start == source.next && !promised.suffix.is_empty() {
+                source.next += promised.suffix.len();
+                source.parts.push(promised.suffix);
+                return;
+            }
+        }
+        // A repeated promise comes without the suffix of the first one.
+        if let Some(known) = self.promises.get_mut(&from)
+            && known.accepted_round == promised.accepted_round
+            && known.len == promised.len
+            && promised.suffix.is_empty()
+        {
+            known.decided = known.decided.max(promised.decided);
+            known.decided_round = known.decided_round.max(promised.decided_round);
+            return;
+        }
+        self.promises.insert(from, promised);
+    }
+
+    pub(super) fn forget(&mut self, peer: NodeId) {
+        self.promises.remove(&peer);
+        self.refused.remove(&peer);
+        self.source.take_if(|source| source.peer == peer);
+    }
+
+    pub(super) fn contains(&self, peer: NodeId) -> bool {
+        self.promises.contains_key(&peer)
+    }
+
+    pub(super) fn is_missing(&self, peer: NodeId) -> bool {
+        !self.promises.contains_key(&peer) && !self.refused.contains(&peer)
+    }
+
+    /// Records a refusal and counts them.
+    pub(super) fn refused(&mut self, peer: NodeId) -> usize {
+        self.forget(peer);
+        self.refused.insert(peer);
+        self.refused.len()
+    }
+
+    /// Whether a prepare quorum has promised, this server durably among them.
+    pub(super) fn have_quorum<S: Sequence, P: PaxosState>(&self, r: &Replica<S, P>) -> bool {
+        r.storage.flushes().ended(self.own) && self.promises.len() + 1 >= r.quorum.prepare()
+    }
+
+    /// Works toward the complete log of the best promise. Returns the peer that is to be asked for the
+    /// next part of its undecided tail, if one is to be asked now. What it has decided is fetched
+    /// first, by D1, chunk by chunk, so that only the capped undecided tail is held in memory.
+    pub(super) fn fetch<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+    ) -> Result<Option<(NodeId, Option<u64>)>, Fault> {
+        let mine = (r.storage.state().accepted_round, r.storage.end_index());
+        let best = self
+            .promises
+            .iter()
+            .max_by_key(|(_, p)| (p.accepted_round, p.len));
+        let Some((&peer, best)) = best.filter(|(_, p)| (p.accepted_round, p.len) > mine) else {
+            self.source = None;
+            return Ok(None);
+        };
+        let current = self.source.as_mut().filter(|source| {
+            (source.peer, source.accepted_round, source.len)
+                == (peer, best.accepted_round, best.len)
+        });
+        if let Some(source) = current {
+            return Ok(source.request());
+        }
+        self.source = None;
+        let higher = best.accepted_round > mine.0;
+        let base = |r: &Replica<S, P>| {
+            if higher {
+                r.decided()
+            } else {
+                r.storage.end_index()
+            }
+        };
+        if !best.covers(base(r)) && best.decided > r.decided() {
+            let best = best.clone();
+            best.learn(r)?;
+            if best.decided > r.decided() {
+                r.send_early(peer, Body::LearnRequest(LearnRequest { from: r.decided() }));
+                return Ok(None);
+            }
+            // What was learned may have changed which log is the best.
+            return self.fetch(r);
+        }
+        let start = base(r);
+        let mut source = Source {
+            peer,
+            accepted_round: best.accepted_round,
+            len: best.len,
+            start,
+            parts: Vec::new(),
+            next: start,
+            asked: None,
+        };
+        if best.start <= start && best.start + best.suffix.len() > start {
+            source.parts.push(best.suffix.skip(start - best.start));
+            source.next = best.start + best.suffix.len();
+        }
+        let request = source.request();
+        self.source = Some(source);
+        Ok(request)
+    }
+
+    /// Whether the log to adopt is here.
+    pub(super) fn complete<S: Sequence, P: PaxosState>(&self, r: &Replica<S, P>) -> bool {
+        let mine = (r.storage.state().accepted_round, r.storage.end_index());
+        match &self.source {
+            Some(source) => source.next >= source.len && source.start <= mine.1,
+            None => self
+                .promises
+                .values()
+                .all(|p| (p.accepted_round, p.len) <= mine),
+        }
+    }
+
+    /// Replaces the undecided tail by the source's.
+    pub(super) fn adopt<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+    ) -> Result<Adopted, Fault> {
+        let mut round = r.storage.state().accepted_round;
+        if let Some(source) = self.source.take() {
+            round = source.accepted_round;
+            // D1 may have moved the decided index since; what it wrote is in the source's log too.
+            let cut = source.start.max(r.decided());
+            r.storage.truncate(cut)?;
+            let mut at = source.start;
+            for records in source.parts {
+                let known = cut.saturating_sub(at).min(records.len());
+                at += records.len();
+                r.append(records.skip(known))?;
+            }
+        }
+        Ok(Adopted {
+            round,
+            len: r.storage.end_index(),
+        })
+    }
+
+    pub(super) fn take(&mut self) -> (BTreeMap<NodeId, Promised>, BTreeSet<NodeId>) {
+        (
+            std::mem::take(&mut self.promises),
+            std::mem::take(&mut self.refused),
+        )
+    }
+
+    /// Something is about to be sent again: a source that does not answer is given up for another one.
+    pub(super) fn repeat<S: Sequence, P: PaxosState>(&mut self, r: &Replica<S, P>) {
+        let seen = (
+            r.decided(),
+            self.source.as_ref().map_or(0, |source| source.next),
+        );
+        if std::mem::replace(&mut self.seen, seen) != seen {
+            self.repeats = 0;
+        }
+        if !self.have_quorum(r) {
+            return;
+        }
+        self.repeats += 1;
+        if let Some(source) = &mut self.source {
+            source.asked = None;
+        }
+        if self.repeats > SOURCE_REPEATS {
+            self.repeats = 0;
+            let best = self
+                .promises
+                .iter()
+                .max_by_key(|(_, p)| (p.accepted_round, p.len));
+            if let Some((&peer, _)) = best {
+                self.forget(peer);
+            }
+        }
+    }
+
+    /// One tick; `true` when it is time to send again.
+    pub(super) fn tick(&mut self, resend_ticks: u32) -> bool {
+        self.waited += 1;
+        let due = self.waited >= resend_ticks;
+        if due {
+            self.waited = 0;
+        }
+        due
+    }
+}
+
+impl Source {
+    /// The part to ask for, unless it was asked for already.
+    fn request(&mut self) -> Option<(NodeId, Option<u64>)> {
+        if self.next >= self.len || self.asked == Some(self.next) {
+            return None;
+        }
+        self.asked = Some(self.next);
+        Some((self.peer, self.asked))
+    }
+}
+
+impl Promised {
+    /// Whether the promise itself shows everything from `base` on.
+    fn covers(&self, base: u64) -> bool {
+        self.start <= base && self.start + self.suffix.len() >= self.len
+    }
+
+    /// D1 from what the promise itself shows.
+    fn learn<S: Sequence, P: PaxosState>(&self, r: &mut Replica<S, P>) -> Result<(), Fault> {
+        let from = r.decided();
+        let to = self.decided.min(self.start + self.suffix.len());
+        if self.start <= from && from < to {
+            let records = self.suffix.slice(from - self.start, to - self.start);
+            r.adopt_decided(from, &records, self.decided_round)?;
+            r.decide(to, self.decided_round);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Reading and trimming the log of a replica.
+
+use super::error::{Halted, ReadError, TrimError};
+use super::{Paxos, ProposalOutcome};
+use crate::storage::{Entry, PaxosState, ProposalId, Sequence, StopSign};
+
+/// Decided entries from an index on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DecidedEntries {
+    /// Index of the first entry in the log of the configuration.
+    pub first_index: u64,
+    /// The entries.
+    pub entries: Vec<Entry>,
+}
+
+impl<S: Sequence, P: PaxosState> Paxos<S, P> {
+    /// Returns what was decided since the last call, and is durable here. However much it is: see
+    /// [`take_decided`](Self::take_decided).
+    pub fn get_decided_entries(&mut self) -> Vec<Entry> {
+        self.take_decided(u64::MAX).entries
+    }
+
+    /// Returns what was decided since the last call, and is durable here: at most `max_cost` bytes, but
+    /// one entry at least where there is one.
+    pub fn take_decided(&mut self, max_cost: u64) -> DecidedEntries {
+        let (first_index, to) = (self.replica.read_from, self.replica.readable());
+        if first_index >= to {
+            return DecidedEntries {
+                first_index,
+                entries: Vec::new(),
+            };
+        }
+        match self.read_decided(first_index, to, max_cost) {
+            Ok(decided) => {
+                self.replica.read_from += decided.entries.len() as u64;
+                decided
+            }
+            Err(_) => DecidedEntries {
+                first_index,
+                entries: Vec::new(),
+            },
+        }
+    }
+
+    /// Returns decided entries of `[from, to)`: at most `max_cost` bytes, but one at least where there is
+    /// one. A `to` beyond the decided entries means all of them.
+    ///
+    /// # Errors
+    /// [`ReadError`] when `from` was trimmed or lies beyond the decided entries, or storage failed.
+    pub fn read_decided(
+        &mut self,
+        from: u64,
+        to: u64,
+        max_cost: u64,
+    ) -> Result<DecidedEntries, ReadError> {
+        if let Some(halted) = &self.halted {
+            return Err(halted.clone().into());
+        }
+        let storage = &self.replica.storage;
+        let (first, decided) = (storage.first_index(), self.replica.readable());
+        if from < first {
+            return Err(ReadError::Trimmed { first });
+        }
+        if from > decided {
+            return Err(ReadError::NotDecided { decided });
+        }
+        match storage.read(from, to.clamp(from, decided), max_cost) {
+            Ok(records) => Ok(DecidedEntries {
+                first_index: from,
+                entries: records.into_parts().0,
+            }),
+            Err(error) => {
+                let halted = Halted::Storage(error);
+                self.halt(halted.clone());
+                Err(halted.into())
+            }
+        }
+    }
+
+    /// Returns what became of this replica's proposals since the last call, in the order of their
+    /// indexes; `Dropped` ones come last.
+    pub fn take_outcomes(&mut self) -> Vec<(ProposalId, ProposalOutcome)> {
+        self.replica.proposals.take_outcomes()
+    }
+
+    /// Removes the entries below `to` from this replica's log.
+    ///
+    /// # Errors
+    /// [`TrimError`] when some member may still need them, or this replica's user has not taken them.
+    pub fn trim(&mut self, to: u64) -> Result<(), TrimError> {
+        if let Some(halted) = &self.halted {
+            return Err(halted.clone().into());
+        }
+        let r = &mut self.replica;
+        if to <= r.storage.first_index() {
+            return Ok(());
+        }
+        // The StopSign stays: it says what comes after this configuration.
+        let stop_sign = r
+            .storage
+            .stop_sign()
+            .map_or(u64::MAX, |_| r.storage.end_index() - 1);
+        let durable = r.storage.flushes().durable().decided;
+        let allowed = r.decided_by_all.min(durable).min(stop_sign);
+        if to > allowed {
+            return Err(TrimError::NotDecidedByAll { allowed });
+        }
+        if to > r.read_from {
+            return Err(TrimError::NotTaken { taken: r.read_from });
+        }
+        if let Err(error) = r.storage.trim(to) {
+            self.halt(Halted::Storage(error));
+        }
+        self.halted
+            .clone()
+            .map_or(Ok(()), |halted| Err(halted.into()))
+    }
+
+    /// The index after the last entry that is known to be decided.
+    #[must_use]
+    pub fn decided_index(&self) -> u64 {
+        self.replica.decided()
+    }
+
+    /// The first index that was not trimmed.
+    #[must_use]
+    pub fn first_index(&self) -> u64 {
+        self.replica.storage.first_index()
+    }
+
+    /// The index after the last entry, decided or not.
+    #[must_use]
+    pub fn log_len(&self) -> u64 {
+        self.replica.storage.end_index()
+    }
+
+    /// The decided StopSign that sealed the log.
+    #[must_use]
+    pub fn stop_sign(&self) -> Option<&StopSign> {
+        self.replica.storage.sealed()
+    }
+}

@@ -1,0 +1,69 @@
+//! What a reconfiguration asks for, and which ones are possible.
+
+use super::error::ReconfigureError;
+use crate::ballot::NodeId;
+use crate::storage::{ConfigId, StopSign};
+use bytes::Bytes;
+
+/// The next configuration, as a caller asks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reconfiguration {
+    /// Its servers.
+    pub nodes: Vec<NodeId>,
+    /// Travels in the StopSign, for instance addresses.
+    pub metadata: Option<Bytes>,
+}
+
+impl From<Vec<NodeId>> for Reconfiguration {
+    fn from(nodes: Vec<NodeId>) -> Self {
+        Self {
+            nodes,
+            metadata: None,
+        }
+    }
+}
+
+impl Reconfiguration {
+    /// The same with metadata.
+    #[must_use]
+    pub fn with_metadata(self, metadata: impl Into<Bytes>) -> Self {
+        Self {
+            metadata: Some(metadata.into()),
+            ..self
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), ReconfigureError> {
+        check_nodes(&self.nodes)
+    }
+
+    /// The StopSign that ends configuration `current`.
+    pub(super) fn stop_sign(self, current: ConfigId) -> StopSign {
+        StopSign {
+            config_id: current + 1,
+            nodes: self.nodes,
+            metadata: self.metadata,
+            skip_prepare_use_leader: None,
+        }
+    }
+}
+
+/// Whether `ss` is a possible end of configuration `current`.
+pub(super) fn follows(ss: &StopSign, current: ConfigId) -> bool {
+    Some(ss.config_id) == current.checked_add(1) && check_nodes(&ss.nodes).is_ok()
+}
+
+fn check_nodes(nodes: &[NodeId]) -> Result<(), ReconfigureError> {
+    if nodes.is_empty() {
+        return Err(ReconfigureError::Empty);
+    }
+    let mut sorted = nodes.to_vec();
+    sorted.sort_unstable();
+    if sorted[0] == 0 {
+        return Err(ReconfigureError::PidZero);
+    }
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(ReconfigureError::DuplicatePid(pair[0])),
+        None => Ok(()),
+    }
+}

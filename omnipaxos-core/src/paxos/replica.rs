@@ -1,0 +1,162 @@
+//! What leader and follower share: identity, limits, storage, the way out, and own proposals.
+
+use super::config::PaxosConfig;
+use super::messages::{Body, Message};
+use super::outbox::Outbox;
+use super::proposals::Proposals;
+use crate::ballot::{Ballot, NodeId};
+use crate::quorum::Quorum;
+use crate::storage::{ConfigId, PaxosState, Records, Sequence, Storage, StorageError};
+
+/// Why a handler gave up on a message.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Storage failed: the replica halts.
+    Storage(StorageError),
+    /// The message contradicts what is known for certain: it is dropped.
+    Impossible(&'static str),
+}
+
+impl From<StorageError> for Fault {
+    fn from(error: StorageError) -> Self {
+        Fault::Storage(error)
+    }
+}
+
+/// The part of a replica that does not depend on its role.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Replica<S, P> {
+    pub(super) config_id: ConfigId,
+    pub(super) pid: NodeId,
+    /// The other servers of the configuration, in order.
+    pub(super) peers: Vec<NodeId>,
+    pub(super) quorum: Quorum,
+    pub(super) limits: PaxosConfig,
+    pub(super) storage: Storage<S, P>,
+    pub(super) outbox: Outbox,
+    pub(super) proposals: Proposals,
+    /// What all members have decided durably, as far as is known here.
+    pub(super) decided_by_all: u64,
+    /// The next decided entry that is handed out.
+    pub(super) read_from: u64,
+}
+
+impl<S: Sequence, P: PaxosState> Replica<S, P> {
+    /// Sends what promises, accepts or refuses: it leaves once everything written so far is durable.
+    pub(super) fn send_durable(&mut self, to: NodeId, body: Body) {
+        let after = self.storage.flushes().covering_now();
+        let message = self.message(to, body);
+        self.outbox.send_after(after, message);
+    }
+
+    /// Sends what holds whatever becomes of this server's disk: requests, what is decided, and, with
+    /// the promise of its round durable, what a leader proposes (docs/PROTOCOL.md, "Early sends").
+    pub(super) fn send_early(&mut self, to: NodeId, body: Body) {
+        let message = self.message(to, body);
+        self.outbox.send_free(message);
+    }
+
+    /// Sends proposals of this server, whose session must be durable.
+    pub(super) fn send_proposals(&mut self, to: NodeId, body: Body) {
+        if self.storage.flushes().ended(self.proposals.session_flush()) {
+            self.send_early(to, body);
+        } else {
+            self.send_durable(to, body);
+        }
+    }
+
+    fn message(&self, to: NodeId, body: Body) -> Message {
+        Message {
+            config_id: self.config_id,
+            from: self.pid,
+            to,
+            body,
+        }
+    }
+
+    pub(super) fn promised(&self) -> Ballot {
+        self.storage.state().promised
+    }
+
+    pub(super) fn decided(&self) -> u64 {
+        self.storage.state().decided
+    }
+
+    /// Raises the decided index; everything below it was chosen in `round` or before.
+    pub(super) fn decide(&mut self, index: u64, round: Ballot) {
+        for (start, run) in self.storage.decide(index, round) {
+            self.proposals.decided(start, &run);
+        }
+        if self.storage.sealed().is_some() {
+            self.proposals.sealed();
+        }
+    }
+
+    /// Appends records behind the whole log.
+    pub(super) fn append(&mut self, records: Records) -> Result<(), Fault> {
+        if self.storage.stop_sign().is_some() && !records.is_empty() {
+            return Err(Fault::Impossible("entries behind a StopSign"));
+        }
+        Ok(self.storage.append(records)?)
+    }
+
+    /// D1: makes the log hold the decided `records` at `from`, which is not below the decided index.
+    /// Keeps what is equal, cuts only at the first different entry: what follows equal entries may be
+    /// chosen too.
+    pub(super) fn adopt_decided(
+        &mut self,
+        from: u64,
+        records: &Records,
+        round: Ballot,
+    ) -> Result<(), Fault> {
+        let to = self.storage.end_index().min(from + records.len());
+        let mut at = from;
+        while at < to {
+            let ours = self.storage.read(at, to, self.limits.sync_chunk_bytes)?;
+            let theirs = records.iter().skip((at - from) as usize);
+            let equal = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count() as u64;
+            at += equal;
+            if equal < ours.len() {
+                // What a round accepted holds everything chosen in earlier ones (SC2).
+                if self.storage.state().accepted_round >= round {
+                    return Err(Fault::Impossible("decided entries that contradict the log"));
+                }
+                self.storage.truncate(at)?;
+                break;
+            }
+        }
+        self.append(records.skip(at - from))
+    }
+
+    /// Another member than `pid`.
+    pub(super) fn is_peer(&self, pid: NodeId) -> bool {
+        self.peers.binary_search(&pid).is_ok()
+    }
+
+    /// How far decided entries are durable here, and so may be handed out.
+    pub(super) fn readable(&self) -> u64 {
+        self.decided().min(self.storage.flushes().durable().end)
+    }
+
+    /// Checks the order of the cursors (debug builds, after every input).
+    pub(super) fn check(&self) {
+        let state = self.storage.state();
+        let (first, end) = (self.storage.first_index(), self.storage.end_index());
+        debug_assert!(
+            first <= state.decided && state.decided <= end,
+            "trimmed, decided, end"
+        );
+        debug_assert!(
+            state.accepted_round <= state.promised,
+            "accepted within the promise"
+        );
+        debug_assert!(
+            state.decided_round <= state.promised,
+            "decided within the promise"
+        );
+        debug_assert!(
+            self.storage.flushes().durable().end <= end,
+            "durable within the log"
+        );
+    }
+}
