@@ -1,0 +1,4 @@
+//! Tests of one replica and of small clusters, message by message and at random.
+
+mod cluster;
+mod random;
