@@ -9,8 +9,8 @@ pub type NodeId = u64;
 /// A ballot: totally ordered, unique per server, and the round number of Sequence Paxos.
 ///
 /// The order compares `n`, then `priority`, then `pid`; equality and order agree because both are
-/// derived from the same fields in the same order. `Ballot::default()` lies below each ballot that a
-/// server can own.
+/// derived from the same fields in the same order. `Ballot::default()` lies below each ballot that
+/// a server can own.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -37,7 +37,8 @@ impl fmt::Display for Ballot {
     }
 }
 
-/// The leader event `Leader(ballot)` (protocol line B2): server `ballot.pid` was elected in `ballot`.
+/// The leader event `Leader(ballot)` (protocol line B2): server `ballot.pid` was elected in
+/// `ballot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Leader {
     /// The ballot in which the server was elected.

@@ -1,13 +1,13 @@
-//! Omni-Paxos (EuroSys 2023) without I/O: a replicated log that stays available under partial network
-//! partitions, as plain structs that any runtime can drive.
+//! Omni-Paxos (EuroSys 2023) without I/O: a replicated log that stays available under partial
+//! network partitions, as plain structs that any runtime can drive.
 //!
 //! * [`paxos`]: Sequence Paxos, one replica of the log of one configuration.
 //! * [`leader_election`]: Ballot Leader Election, which needs nothing but heartbeats.
 //! * [`storage`]: the log and the state behind two traits, and a backend in memory.
 //!
-//! There is no clock, no thread, no socket, no file and no randomness in this crate: messages, leader
-//! events and ticks go in, messages and decided entries come out, and the same inputs give the same
-//! outputs.
+//! There is no clock, no thread, no socket, no file and no randomness in this crate: messages,
+//! leader events and ticks go in, messages and decided entries come out, and the same inputs give
+//! the same outputs.
 //!
 //! # Three replicas in one loop
 //! ```
@@ -64,7 +64,7 @@
 //!     let mut in_flight = Vec::new();
 //!     for paxos in replicas.values_mut() {
 //!         for out_msg in paxos.get_outgoing_msgs() {
-//!             in_flight.push((out_msg.to, out_msg)); // flushed: nothing leaves before it is durable
+//!             in_flight.push((out_msg.to, out_msg)); // storage was flushed first
 //!         }
 //!     }
 //!     if in_flight.is_empty() {

@@ -1,1 +1,3 @@
 //! Test support for the whole workspace.
+
+pub mod sources;

@@ -14,8 +14,8 @@ pub struct PaxosConfig {
     pub quorum: Option<Quorum>,
     /// Ticks without progress after which something is sent again. At least 1.
     pub resend_ticks: u32,
-    /// Ticks after which an idle leader shows itself to its followers; a follower that hears nothing
-    /// for twice as long looks for decided entries elsewhere. At least 1.
+    /// Ticks after which an idle leader shows itself to its followers; a follower that hears
+    /// nothing for twice as long looks for decided entries elsewhere. At least 1.
     pub keepalive_ticks: u32,
     /// Bytes of entries in one Accept or one Propose.
     pub accept_frame_bytes: u64,

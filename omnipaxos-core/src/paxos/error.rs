@@ -93,7 +93,8 @@ pub enum ReconfigureError {
     Propose(#[from] ProposeError),
 }
 
-/// Why a message was dropped. The sender, the network or an attacker is at fault, never this replica.
+/// Why a message was dropped. The sender, the network or an attacker is at fault, never this
+/// replica.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum MessageError {

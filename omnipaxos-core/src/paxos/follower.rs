@@ -46,7 +46,8 @@ enum Phase {
 /// An AcceptSync that arrives in parts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Sync {
-    /// The log equals the leader's up to here. Behind it there may be a tail that is to be replaced.
+    /// The log equals the leader's up to here. Behind it there may be a tail that is to be
+    /// replaced.
     equal_to: u64,
     /// The leader's entries from `equal_to` on, not in the log yet: they enter it together with the
     /// accepted round, in one atomic step (F2).
@@ -151,8 +152,8 @@ impl Follower {
         Ok(())
     }
 
-    /// F2, in parts: what is decided enters the log at once (D1), the undecided rest all together with
-    /// the accepted round.
+    /// F2, in parts: what is decided enters the log at once (D1), the undecided rest all together
+    /// with the accepted round.
     pub(super) fn on_accept_sync<S: Sequence, P: PaxosState>(
         &mut self,
         r: &mut Replica<S, P>,
@@ -175,8 +176,8 @@ impl Follower {
             _ => return Ok(()),
         };
         self.silence = 0;
-        // Invariant: while round n is accepted, the log is a prefix of its leader's and never shrinks. A
-        // duplicate of an earlier AcceptSync must not cut what was counted since.
+        // Invariant: while round n is accepted, the log is a prefix of its leader's and never
+        // shrinks. A duplicate of an earlier AcceptSync must not cut what was counted since.
         let accepted = r.storage.state().accepted_round == m.n;
         let trusted = if accepted {
             r.storage.end_index()
@@ -390,8 +391,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Sends again what may have been lost, and looks for decided entries elsewhere when the leader is
-    /// not heard.
+    /// Sends again what may have been lost, and looks for decided entries elsewhere when the leader
+    /// is not heard.
     fn repair<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) -> Result<(), Fault> {
         let silent = self.silence > r.limits.keepalive_ticks.saturating_mul(2);
         match &self.phase {
@@ -454,8 +455,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Own proposals that do not enter the log: sent again, to the leader and in turn through peers,
-    /// which may reach a leader that this server does not hear.
+    /// Own proposals that do not enter the log: sent again, to the leader and in turn through
+    /// peers, which may reach a leader that this server does not hear.
     fn tick_proposals<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
         let next = r.storage.next_of(r.pid);
         let moved = std::mem::replace(&mut self.stuck_at, next.number) != next.number;

@@ -13,8 +13,8 @@ use accept::Progress;
 use prepare::Promises;
 use std::collections::BTreeMap;
 
-/// What a leader knows of its round. All of it is volatile: no ballot is led twice, because its promise
-/// is durable before the first Prepare leaves, and L1 wants a ballot above the promise.
+/// What a leader knows of its round. All of it is volatile: no ballot is led twice, because its
+/// promise is durable before the first Prepare leaves, and L1 wants a ballot above the promise.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Leading {
     n: Ballot,

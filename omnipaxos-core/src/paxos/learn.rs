@@ -1,7 +1,7 @@
 //! D1: learning decided entries from any peer.
 //!
-//! Decided entries never change, so anyone who has them may serve them, and a server that does not hear
-//! the leader still follows the log.
+//! Decided entries never change, so anyone who has them may serve them, and a server that does not
+//! hear the leader still follows the log.
 
 use super::messages::{Body, Learn, LearnRequest};
 use super::replica::Fault;
@@ -48,7 +48,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             // Its own round decides: its log has everything that was chosen before.
             return Ok(());
         }
-        // Leaving older rounds comes first: a stale leader's Accept could overwrite what is learned.
+        // Leaving older rounds comes first: a stale leader's Accept could overwrite what is
+        // learned.
         self.replica.storage.promise(m.decided_round);
         if m.decided_round > promised && matches!(self.role, Role::Leader(_)) {
             self.follow(Some(m.decided_round.pid));

@@ -20,8 +20,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         self.take_decided(u64::MAX).entries
     }
 
-    /// Returns what was decided since the last call, and is durable here: at most `max_cost` bytes, but
-    /// one entry at least where there is one.
+    /// Returns what was decided since the last call, and is durable here: at most `max_cost` bytes,
+    /// but one entry at least where there is one.
     pub fn take_decided(&mut self, max_cost: u64) -> DecidedEntries {
         let (first_index, to) = (self.replica.read_from, self.replica.readable());
         if first_index >= to {
@@ -42,8 +42,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         }
     }
 
-    /// Returns decided entries of `[from, to)`: at most `max_cost` bytes, but one at least where there is
-    /// one. A `to` beyond the decided entries means all of them.
+    /// Returns decided entries of `[from, to)`: at most `max_cost` bytes, but one at least where
+    /// there is one. A `to` beyond the decided entries means all of them.
     ///
     /// # Errors
     /// [`ReadError`] when `from` was trimmed or lies beyond the decided entries, or storage failed.
@@ -86,7 +86,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     /// Removes the entries below `to` from this replica's log.
     ///
     /// # Errors
-    /// [`TrimError`] when some member may still need them, or this replica's user has not taken them.
+    /// [`TrimError`] when some member may still need them, or this replica's user has not taken
+    /// them.
     pub fn trim(&mut self, to: u64) -> Result<(), TrimError> {
         if let Some(halted) = &self.halted {
             return Err(halted.clone().into());

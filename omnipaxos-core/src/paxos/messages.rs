@@ -5,8 +5,8 @@ use crate::ballot::{Ballot, NodeId};
 use crate::storage::{ConfigId, Records};
 use serde::{Deserialize, Serialize};
 
-/// Counts the Prepare attempts of one leader to one peer within one ballot. Whatever follows from an
-/// attempt echoes its number, so that a late duplicate of an earlier attempt is recognised.
+/// Counts the Prepare attempts of one leader to one peer within one ballot. Whatever follows from
+/// an attempt echoes its number, so that a late duplicate of an earlier attempt is recognised.
 pub type SyncSession = u64;
 
 /// A message between two replicas of one configuration.
@@ -100,8 +100,8 @@ pub struct AcceptSync {
     pub start: u64,
     /// A part of the leader's log that fits a sync chunk.
     pub suffix: Records,
-    /// The length of the leader's log when this attempt was first answered: with it the follower has
-    /// accepted round `n`.
+    /// The length of the leader's log when this attempt was first answered: with it the follower
+    /// has accepted round `n`.
     pub end: u64,
     /// The leader's decided index.
     pub decided: u64,
@@ -211,8 +211,8 @@ pub struct Propose {
 }
 
 impl Message {
-    /// Moves the records out of this message and leaves none: a codec can then write the payloads as
-    /// one blob, and give them back with [`put_records`](Self::put_records).
+    /// Moves the records out of this message and leaves none: a codec can then write the payloads
+    /// as one blob, and give them back with [`put_records`](Self::put_records).
     pub fn take_records(&mut self) -> Option<Records> {
         self.body.records_mut().map(std::mem::take)
     }

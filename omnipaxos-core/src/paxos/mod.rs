@@ -48,16 +48,19 @@ use replica::{Fault, Replica};
 ///
 /// # How to call it
 /// Give it inputs in any order and as they come: [`handle_message`](Self::handle_message),
-/// [`handle_leader`](Self::handle_leader), [`tick`](Self::tick) at a steady pace, and proposals. Then
-/// take the outputs, in one of two ways:
+/// [`handle_leader`](Self::handle_leader), [`tick`](Self::tick) at a steady pace, and proposals.
+/// Then take the outputs, in one of two ways:
 ///
-/// * simple: [`get_outgoing_msgs`](Self::get_outgoing_msgs) flushes storage and returns all messages;
-/// * pipelined: [`begin_flush`](Self::begin_flush), then [`take_sendable`](Self::take_sendable) for what
-///   need not wait; run the flush anywhere, report it with [`finish_flush`](Self::finish_flush), and
-///   `take_sendable` again for what has waited. One flush covers everything handled since the last.
+/// * simple: [`get_outgoing_msgs`](Self::get_outgoing_msgs) flushes storage and returns all
+///   messages;
+/// * pipelined: [`begin_flush`](Self::begin_flush), then [`take_sendable`](Self::take_sendable) for
+///   what need not wait; run the flush anywhere, report it with
+///   [`finish_flush`](Self::finish_flush), and `take_sendable` again for what has waited. One flush
+///   covers everything handled since the last.
 ///
 /// After either, [`get_decided_entries`](Self::get_decided_entries) (or
-/// [`take_decided`](Self::take_decided)) and [`take_outcomes`](Self::take_outcomes) return what is new.
+/// [`take_decided`](Self::take_decided)) and [`take_outcomes`](Self::take_outcomes) return what is
+/// new.
 ///
 /// The same inputs give the same outputs, to the byte: there is no clock, no randomness and no I/O
 /// beyond the storage in here. The first storage error halts the replica for good
@@ -78,8 +81,8 @@ enum Role {
 }
 
 impl<S: Sequence, P: PaxosState> Paxos<S, P> {
-    /// A replica of configuration `config_id` on server `pid`, the other servers being `peers`. Recovers
-    /// what an earlier one left in `storage` (R1).
+    /// A replica of configuration `config_id` on server `pid`, the other servers being `peers`.
+    /// Recovers what an earlier one left in `storage` (R1).
     ///
     /// Never fails: what [`try_with`](Self::try_with) would report halts the replica at once.
     #[must_use]
@@ -158,8 +161,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         (paxos, opened)
     }
 
-    /// Takes a leader event from this server's leader election, ours or any other. Stale and repeated
-    /// ones change nothing; those that name no member of the configuration neither (L1).
+    /// Takes a leader event from this server's leader election, ours or any other. Stale and
+    /// repeated ones change nothing; those that name no member of the configuration neither (L1).
     pub fn handle_leader(&mut self, leader: Leader) {
         let r = &mut self.replica;
         if self.halted.is_some() || leader.ballot <= r.promised() {
@@ -180,8 +183,9 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     /// Takes a message from a peer.
     ///
     /// # Errors
-    /// [`MessageError`] when the message was dropped because it is not for this replica, contradicts
-    /// what is known for certain, or the replica has halted. Late and repeated messages are no errors.
+    /// [`MessageError`] when the message was dropped because it is not for this replica,
+    /// contradicts what is known for certain, or the replica has halted. Late and repeated messages
+    /// are no errors.
     pub fn handle_message(&mut self, message: Message) -> Result<(), MessageError> {
         if let Some(halted) = &self.halted {
             return Err(halted.clone().into());
@@ -234,8 +238,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         self.after(ticked);
     }
 
-    /// The link to `peer` was lost and is there again (R2): what was on its way is gone. Not needed for
-    /// correctness, ticks repair it too; this is faster.
+    /// The link to `peer` was lost and is there again (R2): what was on its way is gone. Not needed
+    /// for correctness, ticks repair it too; this is faster.
     pub fn reconnected(&mut self, peer: NodeId) {
         let r = &mut self.replica;
         if self.halted.is_some() || !r.is_peer(peer) {
@@ -247,7 +251,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         }
     }
 
-    /// Proposes an entry at any replica. Its outcome comes with [`take_outcomes`](Self::take_outcomes).
+    /// Proposes an entry at any replica. Its outcome comes with
+    /// [`take_outcomes`](Self::take_outcomes).
     ///
     /// # Errors
     /// [`ProposeError`]; the entry was not recorded then.
@@ -267,8 +272,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         Ok(r.proposals.push(entry))
     }
 
-    /// Proposes to end this configuration and to go on in the next one (C1). From now on this replica
-    /// refuses normal proposals.
+    /// Proposes to end this configuration and to go on in the next one (C1). From now on this
+    /// replica refuses normal proposals.
     ///
     /// # Errors
     /// [`ReconfigureError`] for an impossible configuration, or as for any proposal.
@@ -317,15 +322,16 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         self.take_sendable()
     }
 
-    /// Returns the messages that may go now: those that wait for no flush, or for one that has ended.
+    /// Returns the messages that may go now: those that wait for no flush, or for one that has
+    /// ended.
     pub fn take_sendable(&mut self) -> Vec<Message> {
         self.drain();
         let flushes = self.replica.storage.flushes();
         self.replica.outbox.take(|id| flushes.ended(id))
     }
 
-    /// Seals what was written since the last flush. `None` when nothing has to be written, or a flush is
-    /// under way already.
+    /// Seals what was written since the last flush. `None` when nothing has to be written, or a
+    /// flush is under way already.
     pub fn begin_flush(&mut self) -> Option<Flush<P::Commit>> {
         self.drain();
         if self.halted.is_some() {
@@ -379,8 +385,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         self.replica.config_id
     }
 
-    /// The highest round that this replica promised. To be reported to its leader election whenever it
-    /// rises (B5).
+    /// The highest round that this replica promised. To be reported to its leader election whenever
+    /// it rises (B5).
     #[must_use]
     pub fn promised(&self) -> Ballot {
         self.replica.promised()
@@ -446,8 +452,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         self.following(m.n, |follower, r| follower.on_prepare(r, m))
     }
 
-    /// Hands a message of leader `n` to the follower, unless `n` has to be refused (R4). A leader that
-    /// hears of a higher round follows.
+    /// Hands a message of leader `n` to the follower, unless `n` has to be refused (R4). A leader
+    /// that hears of a higher round follows.
     fn following(
         &mut self,
         n: Ballot,
@@ -466,8 +472,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         }
     }
 
-    /// Hands a message that answers leader `n` to that leader. One that answers an earlier leadership
-    /// is late; one for another server's is impossible.
+    /// Hands a message that answers leader `n` to that leader. One that answers an earlier
+    /// leadership is late; one for another server's is impossible.
     fn leading(
         &mut self,
         n: Ballot,
@@ -489,8 +495,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             .send_durable(n.pid, Body::Refuse(Refuse { n, promised }));
     }
 
-    /// R4 at the leader: it follows once nothing can be decided in its round any more. The election is
-    /// not told: chained leaders would alternate.
+    /// R4 at the leader: it follows once nothing can be decided in its round any more. The election
+    /// is not told: chained leaders would alternate.
     fn on_refuse(&mut self, from: NodeId, m: &Refuse) -> Result<(), Fault> {
         if m.promised <= m.n {
             return Err(Fault::Impossible("a refusal in favour of a lower round"));
@@ -568,8 +574,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         self.after(drained);
     }
 
-    /// What follows each input: a storage error halts, the cursors are checked. Returns why a message
-    /// was impossible.
+    /// What follows each input: a storage error halts, the cursors are checked. Returns why a
+    /// message was impossible.
     fn after(&mut self, result: Result<(), Fault>) -> Option<&'static str> {
         let impossible = match result {
             Ok(()) => None,

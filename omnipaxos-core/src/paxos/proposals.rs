@@ -1,9 +1,9 @@
 //! This server's own proposals, from `propose` until their outcome is known.
 //!
-//! Proposal identity (docs/PROTOCOL.md): proposals are numbered 1, 2, 3, ... within a session, and a
-//! leader appends only the number that its own log lacks next. So they may be sent again to any leader,
-//! are decided at most once, and in order. A proposal stays here until it is decided, or until the
-//! sealed log is known to lack it.
+//! Proposal identity (docs/PROTOCOL.md): proposals are numbered 1, 2, 3, ... within a session, and
+//! a leader appends only the number that its own log lacks next. So they may be sent again to any
+//! leader, are decided at most once, and in order. A proposal stays here until it is decided, or
+//! until the sealed log is known to lack it.
 
 use crate::ballot::NodeId;
 use crate::storage::{
@@ -82,7 +82,8 @@ impl Proposals {
         }
     }
 
-    /// The proposals that a log lacks in which `next` comes next, up to `max_cost`, but one at least.
+    /// The proposals that a log lacks in which `next` comes next, up to `max_cost`, but one at
+    /// least.
     pub(super) fn lacking(&self, next: NextProposal, max_cost: u64) -> Records {
         self.collect(self.number_in(next), max_cost)
     }

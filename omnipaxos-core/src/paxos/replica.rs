@@ -42,15 +42,17 @@ pub(super) struct Replica<S, P> {
 }
 
 impl<S: Sequence, P: PaxosState> Replica<S, P> {
-    /// Sends what promises, accepts or refuses: it leaves once everything written so far is durable.
+    /// Sends what promises, accepts or refuses: it leaves once everything written so far is
+    /// durable.
     pub(super) fn send_durable(&mut self, to: NodeId, body: Body) {
         let after = self.storage.flushes().covering_now();
         let message = self.message(to, body);
         self.outbox.send_after(after, message);
     }
 
-    /// Sends what holds whatever becomes of this server's disk: requests, what is decided, and, with
-    /// the promise of its round durable, what a leader proposes (docs/PROTOCOL.md, "Early sends").
+    /// Sends what holds whatever becomes of this server's disk: requests, what is decided, and,
+    /// with the promise of its round durable, what a leader proposes (docs/PROTOCOL.md, "Early
+    /// sends").
     pub(super) fn send_early(&mut self, to: NodeId, body: Body) {
         let message = self.message(to, body);
         self.outbox.send_free(message);
@@ -100,9 +102,9 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
         Ok(self.storage.append(records)?)
     }
 
-    /// D1: makes the log hold the decided `records` at `from`, which is not below the decided index.
-    /// Keeps what is equal, cuts only at the first different entry: what follows equal entries may be
-    /// chosen too.
+    /// D1: makes the log hold the decided `records` at `from`, which is not below the decided
+    /// index. Keeps what is equal, cuts only at the first different entry: what follows equal
+    /// entries may be chosen too.
     pub(super) fn adopt_decided(
         &mut self,
         from: u64,

@@ -1,7 +1,8 @@
 //! The log and the state of one replica, and the two traits behind which they are kept.
 //!
-//! [`Storage`] is the only caller of [`Sequence`] and [`PaxosState`]. It keeps what the algorithm asks
-//! all the time in memory, and turns everything written since the last flush into one atomic commit.
+//! [`Storage`] is the only caller of [`Sequence`] and [`PaxosState`]. It keeps what the algorithm
+//! asks all the time in memory, and turns everything written since the last flush into one atomic
+//! commit.
 //!
 //! Architecture invariant: nothing here knows a message, a peer or a role.
 
@@ -135,7 +136,8 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         self.tail_cost
     }
 
-    /// What comes next from `proposer` at the end of the log; session 0 when it has proposed nothing.
+    /// What comes next from `proposer` at the end of the log; session 0 when it has proposed
+    /// nothing.
     pub(crate) fn next_of(&self, proposer: NodeId) -> NextProposal {
         let none = NextProposal {
             session: 0,
@@ -274,7 +276,8 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         &self.flushes
     }
 
-    /// Seals what was written since the last flush; `None` while nothing needs one or one is under way.
+    /// Seals what was written since the last flush; `None` while nothing needs one or one is under
+    /// way.
     pub(crate) fn begin_flush(&mut self) -> Result<Option<Flush<P::Commit>>, StorageError> {
         if !self.flushes.may_begin() {
             return Ok(None);

@@ -49,7 +49,8 @@ impl Run {
             && self.next_number() == next.first.number
     }
 
-    /// Appends `run` to the last element of `runs` where it continues that, as an element otherwise.
+    /// Appends `run` to the last element of `runs` where it continues that, as an element
+    /// otherwise.
     pub(crate) fn push_onto(runs: &mut Vec<Run>, run: Run) {
         match runs.last_mut() {
             Some(last) if last.continues_with(&run) => last.count += run.count,

@@ -14,7 +14,8 @@ pub trait Sequence {
     /// The first index that was not trimmed.
     fn first_index(&self) -> u64;
 
-    /// The index after the last record; equals [`first_index`](Self::first_index) when none is held.
+    /// The index after the last record; equals [`first_index`](Self::first_index) when none is
+    /// held.
     fn end_index(&self) -> u64;
 
     /// Appends records at [`end_index`](Self::end_index).
@@ -26,27 +27,30 @@ pub trait Sequence {
     /// Removes all records at `from` and above.
     ///
     /// # Errors
-    /// [`StorageError::Range`] unless `first_index <= from <= end_index`, others when the backend failed.
+    /// [`StorageError::Range`] unless `first_index <= from <= end_index`, others when the backend
+    /// failed.
     fn truncate(&mut self, from: u64) -> Result<(), StorageError>;
 
-    /// The records from `from` on: as many below `to` as cost at most `max_cost` bytes together, and
-    /// at least one where `from < to`.
+    /// The records from `from` on: as many below `to` as cost at most `max_cost` bytes together,
+    /// and at least one where `from < to`.
     ///
     /// # Errors
-    /// [`StorageError::Range`] unless `first_index <= from <= to <= end_index`, others when the backend
-    /// failed.
+    /// [`StorageError::Range`] unless `first_index <= from <= to <= end_index`, others when the
+    /// backend failed.
     fn read(&self, from: u64, to: u64, max_cost: u64) -> Result<Records, StorageError>;
 
     /// Removes all records below `to`, which becomes the first index.
     ///
     /// # Errors
-    /// [`StorageError::Range`] unless `first_index <= to <= end_index`, others when the backend failed.
+    /// [`StorageError::Range`] unless `first_index <= to <= end_index`, others when the backend
+    /// failed.
     fn trim(&mut self, to: u64) -> Result<(), StorageError>;
 }
 
 /// What a replica remembers beside its log.
 pub trait PaxosState {
-    /// Makes durable what [`commit`](Self::commit) sealed; may be sent to and run on another thread.
+    /// Makes durable what [`commit`](Self::commit) sealed; may be sent to and run on another
+    /// thread.
     type Commit: Commit;
 
     /// The state that was last made durable; `None` before the first one.
@@ -61,8 +65,9 @@ pub trait PaxosState {
     /// [`StorageError`] when the backend failed.
     fn store(&mut self, state: &State) -> Result<(), StorageError>;
 
-    /// Seals everything that was done to this and to the [`Sequence`] beside it since the last call,
-    /// as one atomic unit: after a crash all of it is there or nothing. Commits are run in order.
+    /// Seals everything that was done to this and to the [`Sequence`] beside it since the last
+    /// call, as one atomic unit: after a crash all of it is there or nothing. Commits are run in
+    /// order.
     ///
     /// # Errors
     /// [`StorageError`] when the backend failed.
@@ -74,7 +79,8 @@ pub trait Commit {
     /// Writes the unit and waits until it is durable.
     ///
     /// # Errors
-    /// [`StorageError`]; nothing is known then about what is on the medium, and nothing is tried again.
+    /// [`StorageError`]; nothing is known then about what is on the medium, and nothing is tried
+    /// again.
     fn run(self) -> Result<(), StorageError>;
 }
 

@@ -92,7 +92,8 @@ impl Progress {
         matches!(link, Some(Link::Synced(flow)) if flow.confirmed())
     }
 
-    /// The link to `peer` was lost: what was on its way may be gone. `false` if it has to be prepared.
+    /// The link to `peer` was lost: what was on its way may be gone. `false` if it has to be
+    /// prepared.
     pub(super) fn resume(&mut self, peer: NodeId) -> bool {
         let Some(peer) = self.peers.get_mut(&peer) else {
             return true;
@@ -212,8 +213,8 @@ impl Progress {
         }
     }
 
-    /// L5: decides what an accept quorum has durably accepted in round `n`, this server among them or
-    /// not. Its own acceptance counts once it is durable, like everybody's.
+    /// L5: decides what an accept quorum has durably accepted in round `n`, this server among them
+    /// or not. Its own acceptance counts once it is durable, like everybody's.
     pub(super) fn decide<S: Sequence, P: PaxosState>(&self, r: &mut Replica<S, P>, n: Ballot) {
         let durable = *r.storage.flushes().durable();
         let own = (durable.accepted_round == n).then_some(durable.end);

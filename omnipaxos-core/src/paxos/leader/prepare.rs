@@ -22,7 +22,8 @@ pub(super) struct Promises {
     repeats: u32,
 }
 
-/// The peer whose log is adopted, and what of its undecided tail is here. Only a complete one is used.
+/// The peer whose log is adopted, and what of its undecided tail is here. Only a complete one is
+/// used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Source {
     peer: NodeId,
@@ -111,9 +112,10 @@ impl Promises {
         r.storage.flushes().ended(self.own) && self.promises.len() + 1 >= r.quorum.prepare()
     }
 
-    /// Works toward the complete log of the best promise. Returns the peer that is to be asked for the
-    /// next part of its undecided tail, if one is to be asked now. What it has decided is fetched
-    /// first, by D1, chunk by chunk, so that only the capped undecided tail is held in memory.
+    /// Works toward the complete log of the best promise. Returns the peer that is to be asked for
+    /// the next part of its undecided tail, if one is to be asked now. What it has decided is
+    /// fetched first, by D1, chunk by chunk, so that only the capped undecided tail is held in
+    /// memory.
     pub(super) fn fetch<S: Sequence, P: PaxosState>(
         &mut self,
         r: &mut Replica<S, P>,
@@ -215,7 +217,8 @@ impl Promises {
         )
     }
 
-    /// Something is about to be sent again: a source that does not answer is given up for another one.
+    /// Something is about to be sent again: a source that does not answer is given up for another
+    /// one.
     pub(super) fn repeat<S: Sequence, P: PaxosState>(&mut self, r: &Replica<S, P>) {
         let seen = (
             r.decided(),

@@ -92,11 +92,20 @@ impl Cluster {
     }
 
     pub(super) fn get(&mut self, pid: NodeId) -> &mut Replica {
-        self.servers.get_mut(&pid).unwrap().up.as_mut().expect("a server that is up")
+        self.servers
+            .get_mut(&pid)
+            .unwrap()
+            .up
+            .as_mut()
+            .expect("a server that is up")
     }
 
     pub(super) fn start(&mut self, pid: NodeId) {
-        let peers = self.pids().into_iter().filter(|peer| *peer != pid).collect();
+        let peers = self
+            .pids()
+            .into_iter()
+            .filter(|peer| *peer != pid)
+            .collect();
         let config = self.config.clone();
         let server = self.servers.get_mut(&pid).unwrap();
         let replica = Paxos::try_with(CONFIG, pid, peers, server.disk.clone(), config).unwrap();
@@ -122,7 +131,9 @@ impl Cluster {
     /// Flushes `pid` and puts what it sends on the wires.
     pub(super) fn output(&mut self, pid: NodeId) {
         let server = self.servers.get_mut(&pid).unwrap();
-        let Some(replica) = server.up.as_mut() else { return };
+        let Some(replica) = server.up.as_mut() else {
+            return;
+        };
         if let Some((flush, disk)) = server.flushing.take() {
             let id = flush.id();
             replica.finish_flush(id, flush.run()).unwrap();
@@ -137,7 +148,9 @@ impl Cluster {
     /// One step of the pipelined way out: begins a flush, or ends the one under way.
     pub(super) fn output_pipelined(&mut self, pid: NodeId) {
         let server = self.servers.get_mut(&pid).unwrap();
-        let Some(replica) = server.up.as_mut() else { return };
+        let Some(replica) = server.up.as_mut() else {
+            return;
+        };
         if let Some((flush, disk)) = server.flushing.take() {
             let id = flush.id();
             replica.finish_flush(id, flush.run()).unwrap();
@@ -152,16 +165,25 @@ impl Cluster {
 
     fn wire(&mut self, messages: Vec<Message>) {
         let cut = &self.cut;
-        self.wires.extend(messages.into_iter().filter(|m| !cut.contains(&(m.from, m.to))));
+        self.wires.extend(
+            messages
+                .into_iter()
+                .filter(|m| !cut.contains(&(m.from, m.to))),
+        );
     }
 
     /// Takes what `pid` decided and holds it against the whole cluster's log (SC2, SC3).
     fn take_decided(&mut self, pid: NodeId) {
         let server = self.servers.get_mut(&pid).unwrap();
-        let Some(replica) = server.up.as_mut() else { return };
+        let Some(replica) = server.up.as_mut() else {
+            return;
+        };
         let taken = replica.take_decided(u64::MAX);
         let from = taken.first_index as usize;
-        assert!(from <= self.log.len(), "server {pid} skipped decided entries");
+        assert!(
+            from <= self.log.len(),
+            "server {pid} skipped decided entries"
+        );
         for (at, entry) in (from..).zip(taken.entries) {
             match self.log.get(at) {
                 Some(known) => assert_eq!(known, &entry, "index {at} at server {pid}"),
@@ -172,7 +194,10 @@ impl Cluster {
             }
         }
         let stop_sign = self.log.iter().position(Entry::is_stop_sign);
-        assert!(stop_sign.is_none_or(|at| at + 1 == self.log.len()), "an entry after a StopSign");
+        assert!(
+            stop_sign.is_none_or(|at| at + 1 == self.log.len()),
+            "an entry after a StopSign"
+        );
         server.outcomes.extend(replica.take_outcomes());
     }
 

@@ -1,0 +1,3 @@
+//! All tests of the whole workspace: one binary, so that it is linked once.
+
+mod architecture;
