@@ -1,0 +1,55 @@
+//! One pass over the peers: all that the decisions of B2 rest on.
+
+use super::peer::Peer;
+use crate::ballot::{Ballot, NodeId};
+
+/// Orders the servers that could stand: the highest priority is preferred, then the highest pid.
+pub(super) type Rank = (u32, NodeId);
+
+/// What the connected peers say. Built anew for each decision, on the stack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    /// Connected servers, this one included.
+    pub(super) connected: usize,
+    /// The highest ballot in which a quorum-connected peer says that it leads: the highest candidate.
+    pub(super) candidate: Option<Ballot>,
+    /// The highest leader that a peer hears first-hand.
+    pub(super) heard: Option<Ballot>,
+    /// The highest leader that a peer follows, alive or not: it follows none below.
+    pub(super) followed: Ballot,
+    /// The highest rank of the quorum-connected peers that do not stand.
+    pub(super) rank: Option<Rank>,
+    /// Each peer is connected and quorum-connected: nothing more is to be learned by waiting.
+    pub(super) complete: bool,
+}
+
+impl View {
+    pub(super) fn of(peers: &[Peer], now: u64, window: u64) -> Self {
+        let mut view = Self {
+            connected: 1,
+            candidate: None,
+            heard: None,
+            followed: Ballot::default(),
+            rank: None,
+            complete: true,
+        };
+        for peer in peers {
+            let Some(status) = peer.connected(now, window) else {
+                view.complete = false;
+                continue;
+            };
+            view.connected += 1;
+            view.complete &= status.quorum_connected;
+            view.followed = view.followed.max(status.leader);
+            if status.hears_leader {
+                view.heard = view.heard.max(Some(status.leader));
+            }
+            if status.quorum_connected && status.stands() {
+                view.candidate = view.candidate.max(Some(status.ballot));
+            } else if status.quorum_connected {
+                view.rank = view.rank.max(Some((status.ballot.priority, peer.pid)));
+            }
+        }
+        view
+    }
+}
