@@ -42,7 +42,7 @@ pub struct BallotLeaderElection {
     /// By pid, ascending.
     peers: Vec<Peer>,
     quorum: Quorum,
-    /// Ticks of a timeout: the window within which a peer must have answered.
+    /// Ticks of a timeout: the window within which a peer must have answered. Fits a u32.
     window: u64,
     /// Ticks between two rounds.
     heartbeat: u64,
@@ -313,7 +313,7 @@ impl BallotLeaderElection {
 
     /// B2: elects a leader, or stands, if it is time to; then tells the peers what changed.
     fn decide(&mut self) -> Option<Leader> {
-        let view = View::of(&self.peers, self.now, self.window);
+        let view = self.view();
         let event = self.elect(&view).or_else(|| self.stand_if_due(&view));
         self.publish();
         event
@@ -370,29 +370,26 @@ impl BallotLeaderElection {
         // The best leader that is alive: heard by me, or first-hand by a connected peer.
         let alive = view.candidate.max(view.heard).max(own);
         let followed = view.followed.max(self.leader);
-        let outranked = own.is_none() && view.rank > Some((self.priority, self.pid));
-        let half = self.window.div_ceil(2);
+        // The preferred servers first, one after the other, so that the first one remains the only one.
+        let turn = match own {
+            Some(_) => 0,
+            None => view.preferred.min(2) * self.window.div_ceil(2),
+        };
         match alive {
             Some(alive) if alive >= followed => {
                 let renew = own == Some(alive) && alive.priority != self.priority;
                 let take_over = alive.priority < self.priority;
-                let patience = if outranked { half } else { 0 };
-                (renew || take_over).then_some((alive, patience))
+                (renew || take_over).then_some((alive, turn))
             }
             // Somebody connected follows no leader that is alive, and will follow none below `followed`.
             _ => {
                 // A leader that is alive should be the one to stand again.
-                let defer = match (own, view.candidate) {
-                    (None, Some(_)) => self.window.saturating_mul(2),
-                    _ if outranked => half,
-                    _ => 0,
+                let turn = match (own, view.candidate) {
+                    (None, Some(_)) => 2 * self.window,
+                    _ => turn,
                 };
-                let wait = if self.may_appear(followed) {
-                    self.window
-                } else {
-                    0
-                };
-                Some((followed, defer.saturating_add(wait)))
+                let unheard = self.may_appear(followed);
+                Some((followed, turn + if unheard { self.window } else { 0 }))
             }
         }
     }
@@ -427,7 +424,7 @@ impl BallotLeaderElection {
 
     /// Notes what this server knows first-hand; when that has changed, tells the peers at once.
     fn publish(&mut self) {
-        let view = View::of(&self.peers, self.now, self.window);
+        let view = self.view();
         let leads = self.ballot.n > 0;
         let quorum_connected = if leads {
             self.healthy && view.connected >= self.quorum.accept()
@@ -451,6 +448,11 @@ impl BallotLeaderElection {
         for peer in &mut self.peers {
             peer.push(self.now, self.window);
         }
+    }
+
+    fn view(&self) -> View {
+        let rank = (self.priority, self.pid);
+        View::of(&self.peers, rank, self.now, self.window)
     }
 
     /// What server `pid` says, if it is connected.

@@ -17,20 +17,21 @@ pub(super) struct View {
     pub(super) heard: Option<Ballot>,
     /// The highest leader that a peer follows, alive or not: it follows none below.
     pub(super) followed: Ballot,
-    /// The highest rank of the quorum-connected peers that do not stand.
-    pub(super) rank: Option<Rank>,
+    /// Quorum-connected peers that do not stand and that are preferred to this server.
+    pub(super) preferred: u64,
     /// Each peer is connected and quorum-connected: nothing more is to be learned by waiting.
     pub(super) complete: bool,
 }
 
 impl View {
-    pub(super) fn of(peers: &[Peer], now: u64, window: u64) -> Self {
+    /// What a server of rank `own` sees at tick `now`.
+    pub(super) fn of(peers: &[Peer], own: Rank, now: u64, window: u64) -> Self {
         let mut view = Self {
             connected: 1,
             candidate: None,
             heard: None,
             followed: Ballot::default(),
-            rank: None,
+            preferred: 0,
             complete: true,
         };
         for peer in peers {
@@ -47,7 +48,7 @@ impl View {
             if status.quorum_connected && status.stands() {
                 view.candidate = view.candidate.max(Some(status.ballot));
             } else if status.quorum_connected {
-                view.rank = view.rank.max(Some((status.ballot.priority, peer.pid)));
+                view.preferred += u64::from((status.ballot.priority, peer.pid) > own);
             }
         }
         view
