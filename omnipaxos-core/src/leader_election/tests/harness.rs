@@ -232,18 +232,20 @@ impl Cluster {
         self.up().iter().filter_map(leads).max()
     }
 
-    /// LE1: each quorum-connected server follows the leader, or hears somebody that hears it.
+    /// LE1: each quorum-connected server follows the leader, or hears somebody that hears it; and each
+    /// server that the leader reaches follows it, so that it can decide.
     pub(super) fn all_served(&self) -> bool {
-        let able: Vec<_> = self.up();
-        let able = able
+        let up = self.up();
+        let mut able = up
             .iter()
-            .filter(|p| self.election(**p).is_quorum_connected());
+            .filter(|pid| self.election(**pid).is_quorum_connected());
         let Some(leader) = self.leader() else {
-            return able.count() == 0;
+            return able.next().is_none();
         };
         let follows = |pid: NodeId| self.election(pid).leader() == Some(Leader::new(leader));
-        able.clone()
-            .all(|pid| follows(*pid) || self.election(*pid).connected_peers().any(|p| follows(p)))
+        let reaches_follower = |pid| self.election(pid).connected_peers().any(follows);
+        able.all(|pid| follows(*pid) || reaches_follower(*pid))
+            && self.election(leader.pid).connected_peers().all(follows)
     }
 
     fn handle(&mut self, event: Event) {

@@ -1,4 +1,9 @@
-//! Tests of the election: one per line of the protocol, the paper's partitions, and dice.
+//! Tests of the election: one per line of the protocol, the paper's partitions, preferences, hostile
+//! input, and dice.
 
 mod harness;
+mod hostile;
+mod lines;
+mod preferences;
+mod random;
 mod scenarios;
