@@ -64,6 +64,8 @@ pub struct BallotLeaderElection {
     highest_n: u64,
     /// The tick since which enough servers are connected to stand.
     able_since: Option<u64>,
+    /// The tick since which, moreover, this server has looked around.
+    settled_since: Option<u64>,
     wish: Option<Wish>,
     /// What was told to the peers last, and how often that changed.
     status: Status,
@@ -75,6 +77,17 @@ pub struct BallotLeaderElection {
 struct Wish {
     over: Ballot,
     since: u64,
+}
+
+/// Why a server should stand.
+#[derive(Clone, Copy, Debug)]
+struct Reason {
+    /// The ballot to stand above.
+    over: Ballot,
+    /// Ticks that others may stand before it.
+    turn: u64,
+    /// Further ticks in which the owner of `over` may show itself.
+    wait: u64,
 }
 
 impl BallotLeaderElection {
@@ -112,6 +125,7 @@ impl BallotLeaderElection {
             elected: Ballot::default(),
             highest_n: config.promised.n,
             able_since: None,
+            settled_since: None,
             wish: None,
             status: Status::default(),
             version: 0,
@@ -342,12 +356,15 @@ impl BallotLeaderElection {
     /// `max < L`, or a better leader is here: raises the own ballot once the wish for it has lasted.
     fn stand_if_due(&mut self, view: &View) -> Option<Leader> {
         if !self.can_stand(view) {
-            self.able_since = None;
-            self.wish = None;
+            (self.able_since, self.settled_since, self.wish) = (None, None, None);
             return None;
         }
         let able_since = *self.able_since.get_or_insert(self.now);
-        let Some((over, patience)) = self.reason_to_stand(view) else {
+        // Who has only just found a quorum looks around first: the leader may appear, or a better one.
+        if view.complete || self.now.saturating_sub(able_since) >= self.window {
+            self.settled_since.get_or_insert(self.now);
+        }
+        let Some(Reason { over, turn, wait }) = self.reason_to_stand(view) else {
             self.wish = None;
             return None;
         };
@@ -356,30 +373,34 @@ impl BallotLeaderElection {
             _ => self.now,
         };
         self.wish = Some(Wish { over, since });
-        // Who has only just found a quorum looks around first: the leader may appear, or a better one.
-        let settled = view.complete || self.now.saturating_sub(able_since) >= self.window;
-        if !settled || self.now.saturating_sub(since) < patience {
+        let waited = |since: u64, ticks: u64| self.now.saturating_sub(since) >= ticks;
+        if !waited(since, turn + wait) || !waited(self.settled_since?, turn) {
             return None;
         }
         self.stand()
     }
 
-    /// Why this server should stand: the ballot to stand above, and the ticks to wait before.
-    fn reason_to_stand(&self, view: &View) -> Option<(Ballot, u64)> {
+    /// Whether, and why, this server should stand.
+    fn reason_to_stand(&self, view: &View) -> Option<Reason> {
         let own = (self.ballot.n > 0).then_some(self.ballot);
         // The best leader that is alive: heard by me, or first-hand by a connected peer.
         let alive = view.candidate.max(view.heard).max(own);
         let followed = view.followed.max(self.leader);
-        // The preferred servers first, one after the other, so that the first one remains the only one.
+        // The preferred servers first, one after the other, so that the first one remains the only one:
+        // each turn is as long as two slow hops, one until it notices and one until it is noticed.
         let turn = match own {
             Some(_) => 0,
-            None => view.preferred.min(2) * self.window.div_ceil(2),
+            None => view.preferred.min(2) * (3 * self.window).div_ceil(5),
         };
         match alive {
             Some(alive) if alive >= followed => {
                 let renew = own == Some(alive) && alive.priority != self.priority;
                 let take_over = alive.priority < self.priority;
-                (renew || take_over).then_some((alive, turn))
+                (renew || take_over).then_some(Reason {
+                    over: alive,
+                    turn,
+                    wait: 0,
+                })
             }
             // Somebody connected follows no leader that is alive, and will follow none below `followed`.
             _ => {
@@ -389,7 +410,11 @@ impl BallotLeaderElection {
                     _ => turn,
                 };
                 let unheard = self.may_appear(followed);
-                Some((followed, turn + if unheard { self.window } else { 0 }))
+                Some(Reason {
+                    over: followed,
+                    turn,
+                    wait: if unheard { self.window } else { 0 },
+                })
             }
         }
     }

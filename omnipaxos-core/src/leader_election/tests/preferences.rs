@@ -191,12 +191,27 @@ fn two_servers_need_each_other() {
     assert_eq!(leader(&cluster), 2);
     cluster.cut_one_way(1, 2);
     cluster.run_timeouts(4);
-    assert_eq!(cluster.leader(), None);
-    let start = cluster.time;
+    assert_eq!(cluster.leader(), None, "one way is no connection");
     cluster.heal();
-    cluster.run_timeouts(4);
-    assert_eq!(leader(&cluster), 2);
-    assert_eq!(ballots(&cluster, start), [], "the same leader goes on");
+    cluster.run_timeouts(2);
+    assert!(cluster.leader().is_some() && cluster.all_served());
+}
+
+#[test]
+fn a_leader_goes_on_after_a_partition_in_which_nobody_had_a_quorum() {
+    for seed in 1..=30 {
+        let mut cluster = Cluster::new(seed, 5);
+        cluster.run_timeouts(4);
+        let start = cluster.time;
+        cluster.cut(1, 2);
+        (3..=5).for_each(|pid| cluster.isolate(pid));
+        cluster.run_timeouts(4);
+        assert_eq!(cluster.leader(), None);
+        cluster.heal();
+        cluster.run_timeouts(20);
+        assert_eq!(ballots(&cluster, start), [], "seed {seed}");
+        assert_eq!(leader(&cluster), 5);
+    }
 }
 
 #[test]
