@@ -1,0 +1,139 @@
+//! The leader election of one server in one configuration: Ballot Leader Election with a clock.
+
+use crate::counters::LogGate;
+use crate::ports::{ElectionRequest, HeartbeatPort, LeaderElectionPort, LinkIndication};
+use kompact::prelude::*;
+use omnipaxos_core::leader_election::{BallotLeaderElection, HeartbeatMessage, Leader, NodeId};
+use omnipaxos_core::storage::ConfigId;
+use std::time::{Duration, Instant};
+
+/// Runs a [`BallotLeaderElection`]: gives it ticks, carries its messages, and indicates the leaders
+/// that it elects.
+///
+/// A component of its own, beside the replica: heartbeats never wait for entries or for a disk.
+#[derive(ComponentDefinition)]
+pub struct LeaderElectionComponent {
+    ctx: ComponentContext<Self>,
+    leaders: ProvidedPort<LeaderElectionPort>,
+    network: RequiredPort<HeartbeatPort>,
+    election: BallotLeaderElection,
+    pid: NodeId,
+    config_id: ConfigId,
+    tick: Duration,
+    refusals: LogGate,
+}
+
+impl LeaderElectionComponent {
+    /// The election of server `pid` in configuration `config_id`, with a tick each `tick`.
+    #[must_use]
+    pub fn new(
+        config_id: ConfigId,
+        pid: NodeId,
+        election: BallotLeaderElection,
+        tick: Duration,
+    ) -> Self {
+        Self {
+            ctx: ComponentContext::uninitialised(),
+            leaders: ProvidedPort::uninitialised(),
+            network: RequiredPort::uninitialised(),
+            election,
+            pid,
+            config_id,
+            tick,
+            refusals: LogGate::default(),
+        }
+    }
+
+    /// Each tick asks for the next: after a stall there is one tick and then the messages that
+    /// waited, not a burst of ticks that would take every peer for lost.
+    fn schedule_tick(&mut self) {
+        let tick = self.tick;
+        self.schedule_once(tick, |this, _| {
+            this.schedule_tick();
+            let leader = this.election.tick();
+            this.emit(leader);
+            Handled::OK
+        });
+    }
+
+    fn emit(&mut self, leader: Option<Leader>) {
+        for message in self.election.get_outgoing_msgs() {
+            self.network.trigger(message);
+        }
+        if let Some(leader) = leader {
+            info!(
+                self.log(), "leader elected";
+                "pid" => self.pid, "config_id" => self.config_id,
+                "ballot" => %leader.ballot, "leader" => leader.pid()
+            );
+            self.leaders.trigger(leader);
+        }
+    }
+
+    fn set_priority(&mut self, priority: u32) {
+        info!(
+            self.log(), "priority set";
+            "pid" => self.pid, "config_id" => self.config_id, "priority" => priority
+        );
+        self.election.set_priority(priority);
+        self.emit(None);
+    }
+}
+
+impl ComponentLifecycle for LeaderElectionComponent {
+    fn on_start(&mut self) -> HandlerResult {
+        self.schedule_tick();
+        self.emit(None);
+        Handled::OK
+    }
+}
+
+impl Actor for LeaderElectionComponent {
+    type Message = Never;
+
+    fn receive_local(&mut self, message: Never) -> HandlerResult {
+        match message {}
+    }
+
+    fn receive_network(&mut self, _: NetMessage) -> HandlerResult {
+        // The router speaks to the network; this component has no path that others could know.
+        Handled::OK
+    }
+}
+
+impl Provide<LeaderElectionPort> for LeaderElectionComponent {
+    fn handle(&mut self, request: ElectionRequest) -> HandlerResult {
+        match request {
+            ElectionRequest::Promised(ballot) => {
+                self.election.handle_promised(ballot);
+                self.emit(None);
+            }
+            ElectionRequest::SetPriority(priority) => self.set_priority(priority),
+        }
+        Handled::OK
+    }
+}
+
+impl Require<HeartbeatPort> for LeaderElectionComponent {
+    fn handle(&mut self, indication: LinkIndication<HeartbeatMessage>) -> HandlerResult {
+        let LinkIndication::Message(message) = indication else {
+            return Handled::OK;
+        };
+        if message.config_id != self.config_id {
+            return Handled::OK;
+        }
+        match self.election.handle_message(message) {
+            Ok(leader) => self.emit(leader),
+            Err(e) => {
+                if let Some(suppressed) = self.refusals.admit(Instant::now()) {
+                    debug!(
+                        self.log(), "heartbeat dropped";
+                        "pid" => self.pid, "config_id" => self.config_id,
+                        "reason" => %e, "suppressed" => suppressed
+                    );
+                }
+            }
+        }
+        Handled::OK
+    }
+}

@@ -1,0 +1,12 @@
+//! The components: who runs the core, who talks to the network, and what wakes them.
+
+mod election;
+mod replica;
+mod router;
+
+pub use election::LeaderElectionComponent;
+pub use replica::{
+    FlushMode, Propose, Read, Reconfigure, ReplicaComponent, ReplicaMessage, ReplicaOptions,
+    ReplicaStatus, Trim,
+};
+pub use router::{HeartbeatLane, Lane, PaxosLane, Router, RouterMessage, RouterOptions};

@@ -1,0 +1,111 @@
+//! Where flushes run.
+
+use super::messages::ReplicaMessage;
+use kompact::prelude::ActorRef;
+use omnipaxos_core::storage::{Commit, Flush, MemoryCommit, Operation, StorageError};
+use std::any::TypeId;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+/// Where the flushes of a replica run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FlushMode {
+    /// In the replica where the backend keeps everything in memory, on a thread otherwise.
+    #[default]
+    Auto,
+    /// In the replica's handler: right for a backend that never waits.
+    Inline,
+    /// On a thread of the replica's own, so that a disk never holds up one of Kompact's threads.
+    Thread,
+}
+
+impl FlushMode {
+    fn is_inline<C: 'static>(self) -> bool {
+        match self {
+            FlushMode::Inline => true,
+            FlushMode::Thread => false,
+            FlushMode::Auto => TypeId::of::<C>() == TypeId::of::<MemoryCommit>(),
+        }
+    }
+}
+
+/// Runs flushes, one at a time.
+#[derive(Debug)]
+pub(super) enum Flusher<C> {
+    Inline,
+    Thread {
+        flushes: Sender<Flush<C>>,
+        thread: JoinHandle<()>,
+    },
+}
+
+impl<C: Commit + Send + 'static> Flusher<C> {
+    /// Starts what `mode` asks for; results of a thread go to `replica`.
+    pub(super) fn start(
+        mode: FlushMode,
+        name: String,
+        replica: ActorRef<ReplicaMessage>,
+    ) -> io::Result<Self> {
+        if mode.is_inline::<C>() {
+            return Ok(Flusher::Inline);
+        }
+        let (flushes, to_run) = channel::<Flush<C>>();
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            for flush in to_run {
+                let id = flush.id();
+                replica.tell(ReplicaMessage::Flushed(id, run(flush)));
+            }
+        })?;
+        Ok(Flusher::Thread { flushes, thread })
+    }
+
+    /// Runs a flush now and returns its result, or hands it to the thread.
+    pub(super) fn flush(&self, flush: Flush<C>) -> Option<Result<(), StorageError>> {
+        match self {
+            Flusher::Inline => Some(run(flush)),
+            Flusher::Thread { flushes, .. } => match flushes.send(flush) {
+                Ok(()) => None,
+                Err(_) => Some(Err(failed("the flusher is gone"))),
+            },
+        }
+    }
+
+    /// Waits until the flush that is under way has ended.
+    pub(super) fn stop(self) {
+        if let Flusher::Thread { flushes, thread } = self {
+            drop(flushes);
+            // The thread catches what a backend may do; there is nothing left to report to.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A backend that panics leaves as little known about its medium as one that fails.
+fn run<C: Commit>(flush: Flush<C>) -> Result<(), StorageError> {
+    catch_unwind(AssertUnwindSafe(|| flush.run()))
+        .unwrap_or_else(|_| Err(failed("the backend panicked in a flush")))
+}
+
+fn failed(detail: &str) -> StorageError {
+    StorageError::Io {
+        operation: Operation::Flush,
+        detail: detail.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_flushed_inline_and_everything_else_on_a_thread() {
+        struct Disk;
+        assert!(FlushMode::Auto.is_inline::<MemoryCommit>());
+        assert!(!FlushMode::Auto.is_inline::<Disk>());
+        assert!(FlushMode::Inline.is_inline::<Disk>());
+        assert!(!FlushMode::Thread.is_inline::<MemoryCommit>());
+    }
+}

@@ -1,0 +1,233 @@
+//! What a replica does with each kind of input.
+
+use super::flusher::Flusher;
+use super::waiters::Waiter;
+use super::{
+    FlushMode, Propose, Read, Reconfigure, ReplicaComponent, ReplicaMessage, ReplicaStatus, Trim,
+};
+use crate::ports::{
+    DecidedPort, ElectionRequest, LeaderElectionPort, LinkIndication, PaxosPort, ProposalFailure,
+    ReadBatch, ReadFailure, ReplicaEvent, ReplicaRequest, Stopped, TrimFailure,
+};
+use bytes::Bytes;
+use kompact::prelude::*;
+use omnipaxos_core::leader_election::Leader;
+use omnipaxos_core::paxos::{Message, Reconfiguration};
+use omnipaxos_core::storage::{PaxosState, ProposalId, Sequence};
+use std::io;
+use std::time::Instant;
+
+impl<S, P> ReplicaComponent<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    /// Without a thread there is a slower way: correct, but it holds up a thread of Kompact's.
+    pub(super) fn cannot_flush(&mut self, reason: &io::Error) {
+        error!(
+            self.log(), "no thread for flushes, they run inline";
+            "pid" => self.pid, "config_id" => self.config_id, "reason" => %reason
+        );
+        let inline = Flusher::start(FlushMode::Inline, String::new(), self.ctx.actor_ref());
+        self.flusher = inline.ok();
+    }
+
+    fn propose(&mut self, data: Bytes, waiter: Waiter) {
+        let Some(paxos) = &mut self.paxos else {
+            return self.answer(waiter, Stopped.into());
+        };
+        match paxos.propose_normal(data) {
+            Ok(id) => self.proposed(id, waiter),
+            Err(e) => self.answer(waiter, e.into()),
+        }
+    }
+
+    fn reconfigure(&mut self, next: Reconfiguration, waiter: Waiter) {
+        let Some(paxos) = &mut self.paxos else {
+            return self.answer(waiter, Stopped.into());
+        };
+        match paxos.propose_reconfiguration(next) {
+            Ok(id) => self.proposed(id, waiter),
+            Err(e) => self.answer(waiter, e.into()),
+        }
+    }
+
+    fn proposed(&mut self, id: ProposalId, waiter: Waiter) {
+        self.waiters.insert(id, waiter);
+        self.mark_dirty();
+    }
+
+    fn answer(&mut self, waiter: Waiter, failure: ProposalFailure) {
+        if let Some(event) = waiter.answer(Err(failure)) {
+            self.decided.trigger(event);
+        }
+    }
+
+    fn read(&self, read: Read) -> Result<ReadBatch, ReadFailure> {
+        let paxos = self.paxos.as_ref().ok_or(Stopped)?;
+        let entries = paxos.read_decided(read.from, read.to, self.options.batch_bytes)?;
+        Ok(ReadBatch {
+            config_id: self.config_id,
+            first_index: entries.first_index,
+            entries: entries.entries.into(),
+        })
+    }
+
+    fn trim(&mut self, to: u64) -> Result<(), TrimFailure> {
+        let paxos = self.paxos.as_mut().ok_or(Stopped)?;
+        paxos.trim(to)?;
+        self.mark_dirty();
+        Ok(())
+    }
+
+    fn status(&self) -> Result<ReplicaStatus, Stopped> {
+        let paxos = self.paxos.as_ref().ok_or(Stopped)?;
+        Ok(ReplicaStatus {
+            config_id: self.config_id,
+            pid: self.pid,
+            leader: paxos.leader(),
+            promised: paxos.promised(),
+            first_index: paxos.first_index(),
+            decided_index: paxos.decided_index(),
+            log_len: paxos.log_len(),
+            stop_sign: paxos.stop_sign().cloned(),
+            halted: paxos.halted().cloned(),
+        })
+    }
+
+    fn message(&mut self, message: Message) {
+        let Some(paxos) = &mut self.paxos else {
+            return;
+        };
+        if message.config_id != self.config_id {
+            return;
+        }
+        let (from, name) = (message.from, message.body.name());
+        if let Err(e) = paxos.handle_message(message)
+            && let Some(suppressed) = self.refusals.admit(Instant::now())
+        {
+            warn!(
+                self.log(), "message dropped";
+                "pid" => self.pid, "config_id" => self.config_id, "peer" => from,
+                "message" => name, "reason" => %e, "suppressed" => suppressed
+            );
+        }
+        self.mark_dirty();
+    }
+}
+
+/// Whoever asked may have stopped waiting.
+fn reply<T: Send>(promise: KPromise<T>, answer: T) {
+    let _ = promise.fulfil(answer);
+}
+
+impl<S, P> Actor for ReplicaComponent<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    type Message = ReplicaMessage;
+
+    fn receive_local(&mut self, message: ReplicaMessage) -> HandlerResult {
+        match message {
+            ReplicaMessage::Drain => self.drain(),
+            ReplicaMessage::Propose(ask) => {
+                let (promise, Propose(data)) = ask.take();
+                self.propose(data, Waiter::Ask(promise));
+            }
+            ReplicaMessage::Reconfigure(ask) => {
+                let (promise, Reconfigure(next)) = ask.take();
+                self.reconfigure(next, Waiter::Ask(promise));
+            }
+            ReplicaMessage::Read(ask) => {
+                let (promise, read) = ask.take();
+                reply(promise, self.read(read));
+            }
+            ReplicaMessage::Trim(ask) => {
+                let (promise, Trim(to)) = ask.take();
+                reply(promise, self.trim(to));
+            }
+            ReplicaMessage::Status(ask) => {
+                let (promise, ()) = ask.take();
+                reply(promise, self.status());
+            }
+            ReplicaMessage::SetPriority(priority) => {
+                self.election
+                    .trigger(ElectionRequest::SetPriority(priority));
+            }
+            ReplicaMessage::Flushed(id, result) => {
+                self.flushed(id, result);
+                self.mark_dirty();
+            }
+        }
+        Handled::OK
+    }
+
+    fn receive_network(&mut self, _: NetMessage) -> HandlerResult {
+        // The router speaks to the network; this component has no path that others could know.
+        Handled::OK
+    }
+}
+
+impl<S, P> Require<LeaderElectionPort> for ReplicaComponent<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    fn handle(&mut self, leader: Leader) -> HandlerResult {
+        if let Some(paxos) = &mut self.paxos {
+            paxos.handle_leader(leader);
+            self.mark_dirty();
+        }
+        Handled::OK
+    }
+}
+
+impl<S, P> Require<PaxosPort> for ReplicaComponent<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    fn handle(&mut self, indication: LinkIndication<Message>) -> HandlerResult {
+        match indication {
+            LinkIndication::Message(message) => self.message(message),
+            LinkIndication::Reconnected(peer) => {
+                if let Some(paxos) = &mut self.paxos {
+                    paxos.reconnected(peer);
+                    self.mark_dirty();
+                }
+            }
+        }
+        Handled::OK
+    }
+}
+
+impl<S, P> Provide<DecidedPort> for ReplicaComponent<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    fn handle(&mut self, request: ReplicaRequest) -> HandlerResult {
+        match request {
+            ReplicaRequest::Propose { token, data } => self.propose(data, Waiter::Port(token)),
+            ReplicaRequest::Reconfigure { token, next } => {
+                self.reconfigure(next, Waiter::Port(token));
+            }
+            ReplicaRequest::Read { token, from, to } => {
+                let result = self.read(Read { from, to });
+                self.decided.trigger(ReplicaEvent::Read { token, result });
+            }
+            ReplicaRequest::Trim { token, to } => {
+                let result = self.trim(to);
+                self.decided
+                    .trigger(ReplicaEvent::Trimmed { token, result });
+            }
+        }
+        Handled::OK
+    }
+}

@@ -1,0 +1,76 @@
+//! What a replica is asked by actor messages.
+
+use crate::ports::{ProposalResult, ReadBatch, ReadFailure, Stopped, TrimFailure};
+use bytes::Bytes;
+use kompact::prelude::Ask;
+use omnipaxos_core::leader_election::{Ballot, NodeId};
+use omnipaxos_core::paxos::{Halted, Reconfiguration};
+use omnipaxos_core::storage::{ConfigId, FlushId, StopSign, StorageError};
+
+/// Replicate these bytes. Answered when they are decided, or will not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Propose(pub Bytes);
+
+/// End the configuration and name the next one. Answered as a proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reconfigure(pub Reconfiguration);
+
+/// Read decided entries from `from` on, below `to`, as many as one batch may hold, and at least one
+/// where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// The first index.
+    pub from: u64,
+    /// The index after the last one wanted.
+    pub to: u64,
+}
+
+/// Forget the entries below this index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trim(pub u64);
+
+/// A replica's state, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplicaStatus {
+    /// The configuration.
+    pub config_id: ConfigId,
+    /// This server.
+    pub pid: NodeId,
+    /// The leader that it follows or is.
+    pub leader: Option<NodeId>,
+    /// Its promised ballot.
+    pub promised: Ballot,
+    /// The first index that was not trimmed.
+    pub first_index: u64,
+    /// The index after the last decided entry.
+    pub decided_index: u64,
+    /// The index after the last entry.
+    pub log_len: u64,
+    /// The decided StopSign that sealed the log.
+    pub stop_sign: Option<StopSign>,
+    /// Why it halted, if it did.
+    pub halted: Option<Halted>,
+}
+
+/// What a replica component receives.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReplicaMessage {
+    /// Replicate.
+    Propose(Ask<Propose, ProposalResult>),
+    /// End the configuration.
+    Reconfigure(Ask<Reconfigure, ProposalResult>),
+    /// Read decided entries.
+    Read(Ask<Read, Result<ReadBatch, ReadFailure>>),
+    /// Forget decided entries.
+    Trim(Ask<Trim, Result<(), TrimFailure>>),
+    /// Report the state.
+    Status(Ask<(), Result<ReplicaStatus, Stopped>>),
+    /// Tell the election of another priority.
+    SetPriority(u32),
+    /// From itself: work off what was handled.
+    Drain,
+    /// From the flusher: a flush has ended.
+    Flushed(FlushId, Result<(), StorageError>),
+}

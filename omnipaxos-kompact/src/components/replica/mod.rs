@@ -1,0 +1,329 @@
+//! The replica of one server in one configuration: a [`Paxos`] with a clock, a network and a disk.
+//!
+//! Whatever arrives is handled at once and marks the replica dirty; a message to itself, which lands
+//! behind everything that is queued already, then works it all off together: one flush, one round of
+//! outgoing messages, one batch of decided entries for a whole burst of input.
+
+mod flusher;
+mod handlers;
+mod messages;
+mod waiters;
+
+pub use flusher::FlushMode;
+pub use messages::{Propose, Read, Reconfigure, ReplicaMessage, ReplicaStatus, Trim};
+
+use crate::counters::LogGate;
+use crate::ports::{
+    DecidedBatch, DecidedPort, ElectionRequest, LeaderElectionPort, PaxosPort, ProposalFailure,
+    ReplicaEvent, Stopped,
+};
+use bytes::Bytes;
+use flusher::Flusher;
+use kompact::prelude::*;
+use omnipaxos_core::leader_election::{Ballot, NodeId};
+use omnipaxos_core::paxos::{DecidedEntries, Halted, Paxos};
+use omnipaxos_core::storage::{
+    ConfigId, Entry, FlushId, PaxosState, Sequence, StopSign, Storage, StorageError,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use waiters::Waiters;
+
+/// Batches of decided entries that are indicated before others get their turn.
+const BATCHES_PER_DRAIN: u32 = 8;
+
+/// Flushes that may follow one another within one drain.
+const FLUSHES_PER_DRAIN: u32 = 8;
+
+/// How a replica component runs its replica.
+#[derive(Clone, Debug)]
+pub struct ReplicaOptions {
+    /// How often the replica gets a tick.
+    pub tick: Duration,
+    /// Bytes of entries in one indication or one answer; one entry always fits.
+    pub batch_bytes: u64,
+    /// Where flushes run.
+    pub flush: FlushMode,
+}
+
+/// Runs a [`Paxos`].
+#[derive(ComponentDefinition)]
+pub struct ReplicaComponent<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    ctx: ComponentContext<Self>,
+    election: RequiredPort<LeaderElectionPort>,
+    network: RequiredPort<PaxosPort>,
+    decided: ProvidedPort<DecidedPort>,
+    /// `None` once the replica was stopped and its storage taken.
+    paxos: Option<Paxos<S, P>>,
+    flusher: Option<Flusher<P::Commit>>,
+    options: ReplicaOptions,
+    pid: NodeId,
+    config_id: ConfigId,
+    waiters: Waiters,
+    drain_is_scheduled: bool,
+    /// Where the indications of decided entries have come to.
+    next_index: u64,
+    promised: Ballot,
+    leader: Option<NodeId>,
+    halted: bool,
+    refusals: LogGate,
+}
+
+impl<S, P> ReplicaComponent<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    /// A component that runs `paxos`, whose indications begin at `read_from` (the value that the
+    /// replica's own configuration has; its first retained index when `None`).
+    #[must_use]
+    pub fn new(paxos: Paxos<S, P>, read_from: Option<u64>, options: ReplicaOptions) -> Self {
+        Self {
+            ctx: ComponentContext::uninitialised(),
+            election: RequiredPort::uninitialised(),
+            network: RequiredPort::uninitialised(),
+            decided: ProvidedPort::uninitialised(),
+            flusher: None,
+            options,
+            pid: paxos.pid(),
+            config_id: paxos.config_id(),
+            waiters: Waiters::default(),
+            drain_is_scheduled: false,
+            next_index: read_from.unwrap_or_else(|| paxos.first_index()),
+            promised: paxos.promised(),
+            leader: None,
+            halted: false,
+            refusals: LogGate::default(),
+            paxos: Some(paxos),
+        }
+    }
+
+    /// Connects a subscriber; returns the index from which on its indications will start.
+    pub fn subscribe(&mut self, subscriber: RequiredRef<DecidedPort>) -> u64 {
+        self.decided.connect(subscriber);
+        self.next_index
+    }
+
+    /// Ends the replica and gives its storage back; `None` when that was done before. The component
+    /// ignores everything from then on.
+    pub fn take_storage(&mut self) -> Option<Storage<S, P>> {
+        if let Some(flusher) = self.flusher.take() {
+            flusher.stop();
+        }
+        for waiter in self.waiters.take_all().into_values() {
+            if let Some(event) = waiter.answer(Err(Stopped.into())) {
+                self.decided.trigger(event);
+            }
+        }
+        self.paxos.take().map(Paxos::into_storage)
+    }
+
+    /// As in the election: a stall must not end in a burst of ticks.
+    fn schedule_tick(&mut self) {
+        let tick = self.options.tick;
+        self.schedule_once(tick, |this, _| {
+            if let Some(paxos) = &mut this.paxos {
+                paxos.tick();
+                this.schedule_tick();
+                this.mark_dirty();
+            }
+            Handled::OK
+        });
+    }
+
+    fn mark_dirty(&mut self) {
+        if !self.drain_is_scheduled {
+            self.drain_is_scheduled = true;
+            self.ctx.actor_ref().tell(ReplicaMessage::Drain);
+        }
+    }
+
+    /// Works off what was handled since the last time.
+    fn drain(&mut self) {
+        self.drain_is_scheduled = false;
+        self.flush();
+        self.send();
+        self.report_outcomes();
+        self.indicate_decided();
+        self.report_state();
+    }
+
+    /// Begins flushes. What may leave before one ends is sent meanwhile by the caller.
+    fn flush(&mut self) {
+        for _ in 0..FLUSHES_PER_DRAIN {
+            let Some(paxos) = &mut self.paxos else {
+                return;
+            };
+            let (Some(flush), Some(flusher)) = (paxos.begin_flush(), &self.flusher) else {
+                return;
+            };
+            let id = flush.id();
+            match flusher.flush(flush) {
+                Some(result) => self.flushed(id, result),
+                None => return,
+            }
+        }
+        self.mark_dirty();
+    }
+
+    fn flushed(&mut self, id: FlushId, result: Result<(), StorageError>) {
+        let Some(paxos) = &mut self.paxos else {
+            return;
+        };
+        if let Err(e) = paxos.finish_flush(id, result) {
+            error!(
+                self.log(), "flush out of order";
+                "pid" => self.pid, "config_id" => self.config_id, "reason" => %e
+            );
+        }
+    }
+
+    fn send(&mut self) {
+        if let Some(paxos) = &mut self.paxos {
+            for message in paxos.take_sendable() {
+                self.network.trigger(message);
+            }
+        }
+    }
+
+    fn report_outcomes(&mut self) {
+        let Some(paxos) = &mut self.paxos else {
+            return;
+        };
+        for (id, outcome) in paxos.take_outcomes() {
+            let answer = self.waiters.remove(id).and_then(|w| w.answer(Ok(outcome)));
+            if let Some(event) = answer {
+                self.decided.trigger(event);
+            }
+        }
+    }
+
+    fn indicate_decided(&mut self) {
+        for _ in 0..BATCHES_PER_DRAIN {
+            let Some(paxos) = &mut self.paxos else {
+                return;
+            };
+            let DecidedEntries {
+                first_index,
+                entries,
+            } = paxos.take_decided(self.options.batch_bytes);
+            if entries.is_empty() {
+                return;
+            }
+            self.next_index = first_index + entries.len() as u64;
+            self.indicate(first_index, entries);
+        }
+        self.mark_dirty();
+    }
+
+    fn indicate(&mut self, first_index: u64, entries: Vec<Entry>) {
+        let config_id = self.config_id;
+        let mut stop_sign = None;
+        let payloads: Arc<[Bytes]> = entries
+            .into_iter()
+            .filter_map(|entry| match entry {
+                Entry::Normal(data) => Some(data),
+                Entry::StopSign(ss) => {
+                    stop_sign = Some(ss);
+                    None
+                }
+            })
+            .collect();
+        let index = first_index + payloads.len() as u64;
+        if !payloads.is_empty() {
+            self.decided.trigger(ReplicaEvent::Decided(DecidedBatch {
+                config_id,
+                first_index,
+                entries: payloads,
+            }));
+        }
+        if let Some(stop_sign) = stop_sign {
+            self.indicate_stop_sign(index, stop_sign);
+        }
+    }
+
+    fn indicate_stop_sign(&mut self, index: u64, stop_sign: StopSign) {
+        info!(
+            self.log(), "configuration over";
+            "pid" => self.pid, "config_id" => self.config_id, "index" => index,
+            "next" => stop_sign.config_id, "nodes" => ?stop_sign.nodes
+        );
+        self.decided.trigger(ReplicaEvent::StopSign {
+            config_id: self.config_id,
+            index,
+            stop_sign: Arc::new(stop_sign),
+        });
+    }
+
+    /// Tells the election and the user what has changed.
+    fn report_state(&mut self) {
+        let Some(paxos) = &self.paxos else {
+            return;
+        };
+        let (promised, leader) = (paxos.promised(), paxos.leader());
+        let halted = paxos.halted().filter(|_| !self.halted).cloned();
+        if promised > self.promised {
+            self.promised = promised;
+            self.election.trigger(ElectionRequest::Promised(promised));
+        }
+        if leader != self.leader {
+            self.leader = leader;
+            info!(
+                self.log(), "leader changed";
+                "pid" => self.pid, "config_id" => self.config_id,
+                "leader" => leader, "ballot" => %promised
+            );
+            let config_id = self.config_id;
+            self.decided
+                .trigger(ReplicaEvent::LeaderChanged { config_id, leader });
+        }
+        if let Some(reason) = halted {
+            self.report_halt(&reason);
+        }
+    }
+
+    fn report_halt(&mut self, reason: &Halted) {
+        self.halted = true;
+        error!(
+            self.log(), "replica halted for good";
+            "pid" => self.pid, "config_id" => self.config_id, "reason" => %reason
+        );
+        for (id, waiter) in self.waiters.take_all() {
+            let reason = reason.clone();
+            let answer = waiter.answer(Err(ProposalFailure::Halted { id, reason }));
+            if let Some(event) = answer {
+                self.decided.trigger(event);
+            }
+        }
+        self.decided.trigger(ReplicaEvent::Halted {
+            config_id: self.config_id,
+            reason: Arc::new(reason.clone()),
+        });
+    }
+}
+
+impl<S, P> ComponentLifecycle for ReplicaComponent<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    fn on_start(&mut self) -> HandlerResult {
+        if self.flusher.is_none() && self.paxos.is_some() {
+            let name = format!("flush-{}-{}", self.pid, self.config_id);
+            match Flusher::start(self.options.flush, name, self.ctx.actor_ref()) {
+                Ok(flusher) => self.flusher = Some(flusher),
+                Err(e) => self.cannot_flush(&e),
+            }
+        }
+        self.schedule_tick();
+        self.mark_dirty();
+        Handled::OK
+    }
+}

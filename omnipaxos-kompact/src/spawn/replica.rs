@@ -1,0 +1,279 @@
+//! A replica of one configuration, with its election, wired and started.
+
+use super::{PATIENCE, ReplicaClient, RouterHandle, SpawnError, connect, wait};
+use crate::components::{FlushMode, LeaderElectionComponent, ReplicaComponent, ReplicaOptions};
+use crate::ports::{DecidedPort, LeaderElectionPort};
+use kompact::prelude::*;
+use omnipaxos_core::Quorum;
+use omnipaxos_core::leader_election::{BallotLeaderElection, NodeId};
+use omnipaxos_core::paxos::Paxos;
+use omnipaxos_core::storage::{ConfigId, PaxosState, Sequence, Storage};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// What a replica needs beside what its server's router knows.
+#[derive(Debug)]
+pub struct ReplicaSpec<S, P> {
+    config_id: ConfigId,
+    nodes: Vec<NodeId>,
+    storage: Storage<S, P>,
+    quorum: Option<Quorum>,
+    read_from: Option<u64>,
+    flush: FlushMode,
+}
+
+impl<S, P> ReplicaSpec<S, P> {
+    /// The replica of configuration `config_id`, which has the servers `nodes`, over `storage`.
+    #[must_use]
+    pub fn new(config_id: ConfigId, nodes: Vec<NodeId>, storage: Storage<S, P>) -> Self {
+        Self {
+            config_id,
+            nodes,
+            storage,
+            quorum: None,
+            read_from: None,
+            flush: FlushMode::Auto,
+        }
+    }
+
+    /// Other quorums than majorities; the same at all servers of the configuration.
+    #[must_use]
+    pub fn quorum(mut self, quorum: Quorum) -> Self {
+        self.quorum = Some(quorum);
+        self
+    }
+
+    /// The index from which decided entries are indicated; the first retained one otherwise.
+    #[must_use]
+    pub fn read_from(mut self, index: u64) -> Self {
+        self.read_from = Some(index);
+        self
+    }
+
+    /// Where flushes run.
+    #[must_use]
+    pub fn flush(mut self, mode: FlushMode) -> Self {
+        self.flush = mode;
+        self
+    }
+}
+
+/// A replica that is wired but does not run yet: subscribe now, and nothing is missed.
+pub struct PreparedReplica<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    handle: ReplicaHandle<S, P>,
+    nodes: Vec<NodeId>,
+}
+
+/// A replica that runs. Dropping it leaves the replica running.
+pub struct ReplicaHandle<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    config_id: ConfigId,
+    router: RouterHandle,
+    replica: Arc<Component<ReplicaComponent<S, P>>>,
+    election: Option<Arc<Component<LeaderElectionComponent>>>,
+    client: ReplicaClient,
+}
+
+/// Why a replica did not stop cleanly.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// Its storage was taken before.
+    #[error("the storage of the replica was taken before")]
+    NoStorage,
+    /// A component is still busy.
+    #[error("a component was still busy after {PATIENCE:?}")]
+    Timeout,
+}
+
+impl<S, P> PreparedReplica<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    /// Opens the storage, creates a replica and its election, and connects them to each other and to
+    /// `router`. Not to be called inside a component.
+    ///
+    /// # Errors
+    /// [`SpawnError`], for instance where this server is no member or its storage cannot be opened.
+    pub fn prepare(
+        system: &KompactSystem,
+        router: &RouterHandle,
+        spec: ReplicaSpec<S, P>,
+    ) -> Result<Self, SpawnError> {
+        let (config_id, pid, quorum) = (spec.config_id, router.pid(), spec.quorum);
+        let (mut prepared, paxos_promised, peers) = Self::without_election(system, router, spec)?;
+        let mut config = router.config().election(paxos_promised);
+        config.quorum = quorum;
+        let ble = BallotLeaderElection::with(config_id, pid, peers, config)?;
+        let tick = router.config().tick;
+        let election =
+            system.create(move || LeaderElectionComponent::new(config_id, pid, ble, tick));
+        router.connect_election(&election);
+        connect::<LeaderElectionPort, _, _>(&election, &prepared.handle.replica);
+        prepared.handle.election = Some(election);
+        Ok(prepared)
+    }
+
+    /// As [`prepare`](Self::prepare), with an election of the user's own, which starts and stops it.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_with_election<E>(
+        system: &KompactSystem,
+        router: &RouterHandle,
+        spec: ReplicaSpec<S, P>,
+        election: &Arc<Component<E>>,
+    ) -> Result<Self, SpawnError>
+    where
+        E: ComponentDefinition
+            + Provide<LeaderElectionPort>
+            + ProvideRef<LeaderElectionPort>
+            + 'static,
+    {
+        let (prepared, ..) = Self::without_election(system, router, spec)?;
+        connect::<LeaderElectionPort, _, _>(election, &prepared.handle.replica);
+        Ok(prepared)
+    }
+
+    fn without_election(
+        system: &KompactSystem,
+        router: &RouterHandle,
+        spec: ReplicaSpec<S, P>,
+    ) -> Result<(Self, omnipaxos_core::leader_election::Ballot, Vec<NodeId>), SpawnError> {
+        let (config_id, pid) = (spec.config_id, router.pid());
+        let mut peers = spec.nodes.clone();
+        match peers.iter().position(|node| *node == pid) {
+            Some(at) => peers.remove(at),
+            None => return Err(SpawnError::NotMember { pid, config_id }),
+        };
+        let mut config = router.config().paxos();
+        config.quorum = spec.quorum;
+        config.read_from = spec.read_from;
+        let paxos = Paxos::try_with(config_id, pid, peers.clone(), spec.storage, config)?;
+        let promised = paxos.promised();
+        let options = ReplicaOptions {
+            tick: router.config().tick,
+            batch_bytes: router.config().decided_batch,
+            flush: spec.flush,
+        };
+        let replica = system.create(move || ReplicaComponent::new(paxos, spec.read_from, options));
+        router.connect_replica(&replica);
+        let handle = ReplicaHandle {
+            config_id,
+            router: router.clone(),
+            client: ReplicaClient::new(replica.actor_ref()),
+            replica,
+            election: None,
+        };
+        let nodes = spec.nodes;
+        Ok((Self { handle, nodes }, promised, peers))
+    }
+
+    /// Connects a subscriber, whose indications will start with the first entry.
+    pub fn subscribe<C>(&self, subscriber: &Arc<Component<C>>) -> u64
+    where
+        C: ComponentDefinition + Require<DecidedPort> + RequireRef<DecidedPort> + 'static,
+    {
+        self.handle.subscribe(subscriber)
+    }
+
+    /// Lets the replica run.
+    ///
+    /// # Errors
+    /// [`SpawnError::Timeout`] where a component does not answer.
+    pub fn start(self, system: &KompactSystem) -> Result<ReplicaHandle<S, P>, SpawnError> {
+        let Self { handle, nodes } = self;
+        wait(system.start_notify(&handle.replica), "starting a replica")?;
+        if let Some(election) = &handle.election {
+            wait(system.start_notify(election), "starting an election")?;
+        }
+        handle.router.register(handle.config_id, &nodes)?;
+        Ok(handle)
+    }
+}
+
+impl<S, P> ReplicaHandle<S, P>
+where
+    S: Sequence + Send + 'static,
+    P: PaxosState + Send + 'static,
+    P::Commit: Send + 'static,
+{
+    /// Spawns a replica and its election, wires and starts them. Not to be called inside a component.
+    ///
+    /// # Errors
+    /// [`SpawnError`], for instance where this server is no member or its storage cannot be opened.
+    pub fn spawn(
+        system: &KompactSystem,
+        router: &RouterHandle,
+        spec: ReplicaSpec<S, P>,
+    ) -> Result<Self, SpawnError> {
+        PreparedReplica::prepare(system, router, spec)?.start(system)
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config_id(&self) -> ConfigId {
+        self.config_id
+    }
+
+    /// Asks this replica: proposals, reads, status.
+    #[must_use]
+    pub fn client(&self) -> &ReplicaClient {
+        &self.client
+    }
+
+    /// Connects a subscriber while the replica runs; returns the index from which on its indications
+    /// will start. What is below can be read with [`ReplicaClient::read_decided`].
+    ///
+    /// Not to be called inside `subscriber` or the replica itself.
+    pub fn subscribe<C>(&self, subscriber: &Arc<Component<C>>) -> u64
+    where
+        C: ComponentDefinition + Require<DecidedPort> + RequireRef<DecidedPort> + 'static,
+    {
+        let provided = self
+            .replica
+            .on_definition(ProvideRef::<DecidedPort>::provided_ref);
+        let required = subscriber.on_definition(|c| {
+            c.connect_to_provided(provided);
+            c.required_ref()
+        });
+        self.replica.on_definition(|r| r.subscribe(required))
+    }
+
+    /// Stops the replica and its election, waits until a flush that is under way has ended, and gives
+    /// the storage back. Not to be called inside a component.
+    ///
+    /// # Errors
+    /// [`StopError`] where a component does not end.
+    pub fn stop(self, system: &KompactSystem) -> Result<Storage<S, P>, StopError> {
+        self.router.unregister(self.config_id);
+        let storage = self.replica.on_definition(ReplicaComponent::take_storage);
+        let mut ends = vec![system.kill_notify(self.replica)];
+        ends.extend(self.election.map(|election| system.kill_notify(election)));
+        for end in ends {
+            end.wait_timeout(PATIENCE).map_err(|_| StopError::Timeout)?;
+        }
+        storage.ok_or(StopError::NoStorage)
+    }
+
+    /// Takes the storage of a replica whose system was killed.
+    ///
+    /// # Errors
+    /// [`StopError::NoStorage`] where it was taken before.
+    pub fn into_storage(self) -> Result<Storage<S, P>, StopError> {
+        self.replica
+            .on_definition(ReplicaComponent::take_storage)
+            .ok_or(StopError::NoStorage)
+    }
+}

@@ -1,0 +1,259 @@
+//! Packets on their way out and in.
+
+use super::records::RecordsHead;
+use super::{
+    ENVELOPE_BYTES, EncodeError, Envelope, Kind, Limits, MAX_PACKET_BYTES, PROTOCOL_VERSION,
+    Packet, WireError, decode_body, decode_records, encode_onto, envelope_config, no_rest,
+};
+use crate::config::ClusterId;
+use bytes::{Buf, BufMut, Bytes};
+use omnipaxos_core::leader_election::HeartbeatMessage;
+use omnipaxos_core::paxos::Message;
+use omnipaxos_core::storage::{Entry, Records};
+
+/// Capacity for a head without entries; others grow.
+const HEAD_GUESS: usize = 128;
+
+/// An encoded packet. Payloads are still those of the log: they are copied only once, into the
+/// buffer that goes to the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    envelope: [u8; ENVELOPE_BYTES],
+    head: Bytes,
+    records: Records,
+    blob_len: usize,
+}
+
+impl Frame {
+    /// Encodes `packet` for a server of cluster `cluster_id`.
+    ///
+    /// # Errors
+    /// [`EncodeError`] where it does not fit a packet.
+    pub fn encode(cluster_id: ClusterId, packet: Packet) -> Result<Self, EncodeError> {
+        let kind = packet.kind();
+        let mut head = Vec::with_capacity(HEAD_GUESS);
+        match packet {
+            Packet::Paxos(mut message) => {
+                let records = message.take_records();
+                encode_onto(&mut head, &message.body)?;
+                let mut blob_len = 0;
+                if let Some(records) = &records {
+                    let (records_head, blob) =
+                        RecordsHead::of(records).ok_or(EncodeError::TooLong { bytes: u64::MAX })?;
+                    encode_onto(&mut head, &records_head)?;
+                    blob_len = blob;
+                }
+                let route = (message.config_id, message.from, message.to);
+                Self::assemble(cluster_id, kind, route, head, records, blob_len)
+            }
+            Packet::Heartbeat(message) => {
+                encode_onto(&mut head, &message.body)?;
+                let route = (message.config_id, message.from, message.to);
+                Self::assemble(cluster_id, kind, route, head, None, 0)
+            }
+        }
+    }
+
+    fn assemble(
+        cluster_id: ClusterId,
+        kind: Kind,
+        (config_id, from, to): (u64, u64, u64),
+        head: Vec<u8>,
+        records: Option<Records>,
+        blob_len: u64,
+    ) -> Result<Self, EncodeError> {
+        let bytes = (ENVELOPE_BYTES + head.len()) as u64 + blob_len;
+        let too_long = EncodeError::TooLong { bytes };
+        let (Ok(head_len), Ok(blob_len)) = (u32::try_from(head.len()), u32::try_from(blob_len))
+        else {
+            return Err(too_long);
+        };
+        if bytes > MAX_PACKET_BYTES as u64 {
+            return Err(too_long);
+        }
+        let envelope = Envelope {
+            version: PROTOCOL_VERSION,
+            kind: kind.to_byte(),
+            cluster_id,
+            config_id,
+            from,
+            to,
+            head_len,
+            blob_len,
+        };
+        Ok(Self {
+            envelope: envelope.to_bytes()?,
+            head: Bytes::from(head),
+            records: records.unwrap_or_default(),
+            blob_len: blob_len as usize,
+        })
+    }
+
+    /// Bytes of the packet, exactly.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        ENVELOPE_BYTES + self.head.len() + self.blob_len
+    }
+
+    /// Writes the packet.
+    pub fn write(&self, buf: &mut dyn BufMut) {
+        buf.put_slice(&self.envelope);
+        buf.put_slice(&self.head);
+        for entry in self.records.entries() {
+            match entry {
+                Entry::Normal(data) => buf.put_slice(data),
+                Entry::StopSign(ss) => {
+                    if let Some(metadata) = &ss.metadata {
+                        buf.put_slice(metadata);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A packet that has arrived: its envelope is read, its body is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    envelope: Envelope,
+    body: Bytes,
+}
+
+impl Incoming {
+    /// Reads the envelope and copies the body once, unless length or version forbid it.
+    ///
+    /// # Errors
+    /// [`WireError`] for a packet that is too long, of another length than it says, or of another
+    /// version.
+    pub fn read(buf: &mut dyn Buf) -> Result<Self, WireError> {
+        let bytes = buf.remaining();
+        if bytes > MAX_PACKET_BYTES {
+            return Err(WireError::TooLong {
+                bytes,
+                limit: MAX_PACKET_BYTES,
+            });
+        }
+        if bytes < ENVELOPE_BYTES {
+            return Err(WireError::Length {
+                bytes,
+                expected: ENVELOPE_BYTES as u64,
+            });
+        }
+        let mut envelope = [0; ENVELOPE_BYTES];
+        buf.copy_to_slice(&mut envelope);
+        let envelope = Envelope::of_bytes(&envelope)?;
+        if envelope.version != PROTOCOL_VERSION {
+            return Err(WireError::Version {
+                theirs: envelope.version,
+            });
+        }
+        let expected =
+            ENVELOPE_BYTES as u64 + u64::from(envelope.head_len) + u64::from(envelope.blob_len);
+        if bytes as u64 != expected {
+            return Err(WireError::Length { bytes, expected });
+        }
+        let body = buf.copy_to_bytes(bytes - ENVELOPE_BYTES);
+        Ok(Self { envelope, body })
+    }
+
+    /// Where the packet comes from and where it belongs.
+    #[must_use]
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// The kind of the packet.
+    ///
+    /// # Errors
+    /// [`WireError::Kind`] for one that this version does not know.
+    pub fn kind(&self) -> Result<Kind, WireError> {
+        Kind::of_byte(self.envelope.kind).ok_or(WireError::Kind(self.envelope.kind))
+    }
+
+    /// Refuses packets of other clusters and longer ones than `limits` allow.
+    ///
+    /// # Errors
+    /// [`WireError::Cluster`] or [`WireError::TooLong`].
+    pub fn check(&self, cluster_id: ClusterId, limits: &Limits) -> Result<(), WireError> {
+        let bytes = ENVELOPE_BYTES + self.body.len();
+        if bytes > limits.packet_bytes {
+            return Err(WireError::TooLong {
+                bytes,
+                limit: limits.packet_bytes,
+            });
+        }
+        if self.envelope.cluster_id != cluster_id {
+            return Err(WireError::Cluster {
+                theirs: self.envelope.cluster_id,
+                ours: cluster_id,
+            });
+        }
+        Ok(())
+    }
+
+    /// Decodes the body.
+    ///
+    /// # Errors
+    /// [`WireError`] where it exceeds `limits`, or is no message.
+    pub fn decode(mut self, limits: &Limits) -> Result<Packet, WireError> {
+        let kind = self.kind()?;
+        let Envelope {
+            config_id,
+            from,
+            to,
+            ..
+        } = self.envelope;
+        // `read` has checked that the body is as long as head and blob together.
+        let head = self.body.split_to(self.envelope.head_len as usize);
+        match kind {
+            Kind::Paxos => {
+                let (body, rest) = decode_body(&head)?;
+                let mut message = Message {
+                    config_id,
+                    from,
+                    to,
+                    body,
+                };
+                match message.take_records() {
+                    Some(none) if none.is_empty() => {
+                        message.put_records(decode_records(rest)?.join(self.body, limits)?);
+                    }
+                    Some(_) => {
+                        return Err(WireError::Undecodable("entries in the head".to_owned()));
+                    }
+                    None => {
+                        no_rest(rest)?;
+                        no_rest(&self.body)?;
+                    }
+                }
+                Ok(Packet::Paxos(message))
+            }
+            Kind::Heartbeat => {
+                let (body, rest) = decode_body(&head)?;
+                no_rest(rest)?;
+                no_rest(&self.body)?;
+                Ok(Packet::Heartbeat(HeartbeatMessage {
+                    config_id,
+                    from,
+                    to,
+                    body,
+                }))
+            }
+        }
+    }
+}
+
+impl Envelope {
+    fn to_bytes(self) -> Result<[u8; ENVELOPE_BYTES], EncodeError> {
+        let mut bytes = [0; ENVELOPE_BYTES];
+        bincode::serde::encode_into_slice(self, &mut bytes, envelope_config())
+            .map_err(|e| EncodeError::Unencodable(e.to_string()))?;
+        Ok(bytes)
+    }
+
+    fn of_bytes(bytes: &[u8; ENVELOPE_BYTES]) -> Result<Self, WireError> {
+        bincode::serde::decode_from_slice(bytes, envelope_config())
+            .map(|(envelope, _)| envelope)
+            .map_err(|e| WireError::Undecodable(e.to_string()))
+    }
+}

@@ -1,0 +1,285 @@
+use super::*;
+use bytes::{Bytes, BytesMut};
+use omnipaxos_core::leader_election::{Ballot, Heartbeat, Leader};
+use omnipaxos_core::paxos::{Accept, Body, PrepareReq};
+use omnipaxos_core::storage::{Entry, ProposalId, Records, Run, StopSign};
+use proptest::prelude::*;
+
+const CLUSTER: ClusterId = 0x0102_0304_0506_0708;
+
+fn limits() -> Limits {
+    Limits::for_frames(256 << 10, 1 << 20)
+}
+
+fn bytes_of(packet: Packet) -> Bytes {
+    let frame = Frame::encode(CLUSTER, packet).unwrap();
+    let mut bytes = BytesMut::new();
+    frame.write(&mut bytes);
+    assert_eq!(bytes.len(), frame.encoded_len());
+    bytes.freeze()
+}
+
+fn open(bytes: &[u8]) -> Result<Packet, WireError> {
+    let incoming = Incoming::read(&mut &*bytes)?;
+    incoming.check(CLUSTER, &limits())?;
+    incoming.decode(&limits())
+}
+
+fn run(count: u64) -> Run {
+    Run {
+        first: ProposalId {
+            proposer: 3,
+            session: 1,
+            number: 9,
+        },
+        count,
+    }
+}
+
+fn accept(entries: Vec<Entry>, runs: Vec<Run>) -> Packet {
+    Packet::Paxos(Message {
+        config_id: 5,
+        from: 1,
+        to: 2,
+        body: Body::Accept(Accept {
+            n: Ballot::new(4, 0, 1),
+            s: 1,
+            start: 10,
+            entries: Records::new(entries, runs).unwrap(),
+            decided: 10,
+            decided_by_all: 3,
+        }),
+    })
+}
+
+fn prepare_req(promised: Ballot) -> Packet {
+    Packet::Paxos(Message {
+        config_id: 5,
+        from: 2,
+        to: 1,
+        body: Body::PrepareReq(PrepareReq { promised }),
+    })
+}
+
+#[test]
+fn the_envelope_never_moves() {
+    let bytes = bytes_of(prepare_req(Ballot::new(1, 0, 3)));
+    let expected = [
+        1, 0, // version
+        1, // kind: Paxos
+        8, 7, 6, 5, 4, 3, 2, 1, // cluster
+        5, 0, 0, 0, 0, 0, 0, 0, // configuration
+        2, 0, 0, 0, 0, 0, 0, 0, // sender
+        1, 0, 0, 0, 0, 0, 0, 0, // receiver
+        4, 0, 0, 0, // head length
+        0, 0, 0, 0, // blob length
+        7, 1, 0, 3, // PrepareReq, ballot
+    ];
+    assert_eq!(&bytes[..], &expected[..]);
+}
+
+#[test]
+fn payloads_are_one_blob_and_are_sliced_not_copied() {
+    let entries = vec![Entry::from("ab"), Entry::from(""), Entry::from("cde")];
+    let bytes = bytes_of(accept(entries.clone(), vec![run(3)]));
+    assert!(bytes.ends_with(b"abcde"));
+    let mut buf = bytes.clone();
+    let incoming = Incoming::read(&mut buf).unwrap();
+    let Packet::Paxos(mut message) = incoming.decode(&limits()).unwrap() else {
+        panic!("another kind");
+    };
+    let records = message.take_records().unwrap();
+    assert_eq!(records.entries(), entries);
+    let Entry::Normal(last) = &records.entries()[2] else {
+        panic!("no payload");
+    };
+    // `Bytes` gives slices of itself without a copy: the payload lies where the packet lies.
+    assert!(bytes.as_ptr_range().contains(&last.as_ptr()));
+}
+
+#[test]
+fn an_entry_of_the_maximum_size_travels_and_a_larger_one_does_not() {
+    let largest = vec![7u8; 1 << 20];
+    let bytes = bytes_of(accept(vec![Entry::from(largest)], vec![run(1)]));
+    assert!(open(&bytes).is_ok());
+    let larger = vec![7u8; (1 << 20) + 1];
+    let bytes = bytes_of(accept(vec![Entry::from(larger)], vec![run(1)]));
+    assert_eq!(
+        open(&bytes),
+        Err(WireError::EntryTooLarge {
+            bytes: (1 << 20) + 1,
+            limit: 1 << 20
+        })
+    );
+}
+
+#[test]
+fn a_frame_of_too_many_empty_entries_is_refused_before_they_exist() {
+    let count = limits().entries + 1;
+    let packet = accept(vec![Entry::from(""); count], vec![run(count as u64)]);
+    assert_eq!(
+        open(&bytes_of(packet)),
+        Err(WireError::TooManyEntries {
+            entries: count,
+            limit: count - 1
+        })
+    );
+}
+
+#[test]
+fn a_full_chunk_of_empty_entries_of_alternating_proposers_fits() {
+    let count = limits().entries;
+    let runs = (0..count as u64)
+        .map(|i| Run {
+            first: ProposalId {
+                proposer: u64::MAX - i % 2,
+                session: u64::MAX,
+                number: u64::MAX - 1 - i,
+            },
+            count: 1,
+        })
+        .collect();
+    let bytes = bytes_of(accept(vec![Entry::from(""); count], runs));
+    assert!(bytes.len() <= limits().packet_bytes);
+    assert!(open(&bytes).is_ok());
+}
+
+#[test]
+fn others_are_refused_by_name() {
+    let good = bytes_of(prepare_req(Ballot::default())).to_vec();
+    let with = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    assert_eq!(open(&with(0, 2)), Err(WireError::Version { theirs: 2 }));
+    assert_eq!(open(&with(2, 99)), Err(WireError::Kind(99)));
+    assert!(matches!(
+        open(&with(3, 0)),
+        Err(WireError::Cluster { ours: CLUSTER, .. })
+    ));
+    assert!(matches!(
+        open(&good[..20]),
+        Err(WireError::Length { bytes: 20, .. })
+    ));
+    assert!(matches!(
+        open(&with(35, 200)),
+        Err(WireError::Length { .. })
+    ));
+    assert!(matches!(
+        open(&with(43, 99)),
+        Err(WireError::Undecodable(_))
+    ));
+    let mut longer = good.clone();
+    longer.push(0);
+    assert!(matches!(open(&longer), Err(WireError::Length { .. })));
+    // As a heartbeat the same head is something else, or nothing.
+    assert!(!matches!(open(&with(2, 2)), Ok(Packet::Paxos(_))));
+}
+
+#[test]
+fn a_small_packet_cannot_claim_much_memory() {
+    // An Accept whose runs pretend to be 2^60 long.
+    let packet = accept(vec![], vec![]);
+    let bytes = bytes_of(packet).to_vec();
+    let head = bytes.len() - ENVELOPE_BYTES;
+    let records_head = 4; // no runs, no lengths, no StopSign, no metadata
+    let mut bomb = bytes[..bytes.len() - records_head].to_vec();
+    bomb.extend([253, 0, 0, 0, 0, 0, 0, 0, 16]);
+    let head_len = u32::try_from(head - records_head + 9).unwrap();
+    bomb[35..39].copy_from_slice(&head_len.to_le_bytes());
+    assert!(matches!(open(&bomb), Err(WireError::Undecodable(_))));
+}
+
+fn any_ballot() -> impl Strategy<Value = Ballot> {
+    (any::<u64>(), any::<u32>(), any::<u64>()).prop_map(|(n, p, pid)| Ballot::new(n, p, pid))
+}
+
+fn any_bytes() -> impl Strategy<Value = Bytes> {
+    prop::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from)
+}
+
+fn any_stop_sign() -> impl Strategy<Value = StopSign> {
+    (
+        any::<u64>(),
+        prop::collection::vec(any::<u64>(), 0..6),
+        prop::option::of(any_bytes()),
+        prop::option::of(any_ballot().prop_map(Leader::new)),
+    )
+        .prop_map(|(config_id, nodes, metadata, leader)| StopSign {
+            config_id,
+            nodes,
+            metadata,
+            skip_prepare_use_leader: leader,
+        })
+}
+
+fn any_accept() -> impl Strategy<Value = Packet> {
+    let payloads = prop::collection::vec(any_bytes(), 0..20);
+    (payloads, prop::option::of(any_stop_sign())).prop_map(|(payloads, stop_sign)| {
+        let mut entries: Vec<Entry> = payloads.into_iter().map(Entry::Normal).collect();
+        entries.extend(stop_sign.map(Entry::StopSign));
+        let runs = match entries.len() as u64 {
+            0 => vec![],
+            1 => vec![run(1)],
+            n => vec![run(1), run(n - 1)],
+        };
+        accept(entries, runs)
+    })
+}
+
+fn any_packet() -> impl Strategy<Value = Packet> {
+    prop_oneof![
+        any_accept(),
+        any_ballot().prop_map(prepare_req),
+        any::<u64>().prop_map(|round| Packet::Heartbeat(HeartbeatMessage {
+            config_id: 5,
+            from: 1,
+            to: 2,
+            body: Heartbeat::Request { round },
+        })),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn what_is_sent_arrives(packet in any_packet()) {
+        prop_assert_eq!(open(&bytes_of(packet.clone())), Ok(packet));
+    }
+
+    #[test]
+    fn a_truncated_packet_is_an_error(packet in any_packet(), cut in any::<prop::sample::Index>()) {
+        let bytes = bytes_of(packet);
+        prop_assert!(open(&bytes[..cut.index(bytes.len())]).is_err());
+    }
+
+    #[test]
+    fn flipped_bits_never_panic(
+        packet in any_packet(),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..4),
+    ) {
+        let mut bytes = bytes_of(packet).to_vec();
+        for (at, bit) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+        }
+        let _ = open(&bytes);
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(open(&bytes).is_err());
+    }
+
+    #[test]
+    fn random_heads_never_panic(kind in 1u8..3, body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut bytes = bytes_of(prepare_req(Ballot::default()))[..ENVELOPE_BYTES].to_vec();
+        let head_len = u32::try_from(body.len()).unwrap();
+        bytes[2] = kind;
+        bytes[35..39].copy_from_slice(&head_len.to_le_bytes());
+        bytes.extend(body);
+        let _ = open(&bytes);
+    }
+}
