@@ -64,8 +64,8 @@ where
         }
     }
 
-    fn read(&self, read: Read) -> Result<ReadBatch, ReadFailure> {
-        let paxos = self.paxos.as_ref().ok_or(Stopped)?;
+    fn read(&mut self, read: Read) -> Result<ReadBatch, ReadFailure> {
+        let paxos = self.paxos.as_mut().ok_or(Stopped)?;
         let entries = paxos.read_decided(read.from, read.to, self.options.batch_bytes)?;
         Ok(ReadBatch {
             config_id: self.config_id,

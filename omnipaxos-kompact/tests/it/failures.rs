@@ -1,0 +1,141 @@
+//! Servers that die, come back, or are cut off.
+
+use crate::cluster::{Cluster, Server, decided, eventually, loopback};
+use omnipaxos_kompact::counters::DropReason;
+
+#[test]
+fn the_survivors_go_on_without_their_leader() {
+    let mut cluster = Cluster::start(3);
+    let leader = cluster.leader();
+    cluster.propose(leader, 0..100);
+    cluster.same_log(100);
+    cluster.kill(leader);
+    let survivor = cluster.any().pid;
+    cluster.propose(survivor, 100..200);
+    assert_eq!(cluster.same_log(200), (0..200).collect::<Vec<_>>());
+    assert_ne!(cluster.leader(), leader);
+}
+
+#[test]
+fn a_server_comes_back_with_its_storage_at_another_address() {
+    let mut cluster = Cluster::start(3);
+    let leader = cluster.leader();
+    cluster.propose(leader, 0..100);
+    cluster.same_log(100);
+    let (storages, _) = cluster.kill(leader);
+    let survivor = cluster.any().pid;
+    cluster.propose(survivor, 100..200);
+    cluster.restart(leader, &[1, 2, 3], (storages, loopback()));
+    cluster.propose(leader, 200..300);
+    assert_eq!(cluster.same_log(300), (0..300).collect::<Vec<_>>());
+}
+
+#[test]
+fn all_servers_come_back_with_their_storage() {
+    let mut cluster = Cluster::start(3);
+    cluster.propose(cluster.leader(), 0..100);
+    cluster.same_log(100);
+    let killed: Vec<_> = (1..=3).map(|pid| (pid, cluster.kill(pid))).collect();
+    for (pid, (storages, _)) in killed {
+        cluster.restart(pid, &[1, 2, 3], (storages, loopback()));
+    }
+    cluster.propose(2, 100..200);
+    assert_eq!(cluster.same_log(200), (0..200).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_replica_is_stopped_and_started_again_in_the_same_system() {
+    let mut cluster = Cluster::start(3);
+    let follower = cluster.a_follower();
+    cluster.propose(follower, 0..50);
+    let server = cluster.servers.get_mut(&follower).unwrap();
+    let member = server.members.remove(&1).unwrap();
+    let client = member.handle.client().clone();
+    let storage = member.handle.stop(&server.system).unwrap();
+    drop(member.recorder);
+    assert!(kompact::prelude::BlockingFutureExt::wait(client.status()).is_err());
+    server.join(1, &[1, 2, 3], storage);
+    cluster.propose(follower, 50..100);
+    assert_eq!(cluster.same_log(100), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_isolated_leader_is_replaced_and_catches_up() {
+    let cluster = Cluster::start(3);
+    let leader = cluster.leader();
+    cluster.propose(leader, 0..100);
+    cluster.same_log(100);
+    cluster.isolate(leader, true);
+    // Lost with the partition or decided after it, but never twice.
+    let stranded = cluster.server(leader).propose(999);
+    let other = *cluster.servers.keys().find(|pid| **pid != leader).unwrap();
+    eventually("the others have another leader", || {
+        let elected = cluster.server(other).leader();
+        elected.is_some_and(|pid| pid != leader)
+    });
+    cluster.propose(other, 100..200);
+    cluster.isolate(leader, false);
+    decided(stranded);
+    let log = cluster.same_log(201);
+    assert_eq!(log.iter().filter(|n| **n == 999).count(), 1);
+    cluster.propose(leader, 200..210);
+    cluster.same_log(211);
+}
+
+#[test]
+fn chained_servers_decide() {
+    let cluster = Cluster::start(3);
+    let leader = cluster.leader();
+    let others: Vec<_> = (1..=3).filter(|pid| *pid != leader).collect();
+    cluster.link(leader, others[1], true);
+    // others[1] hears others[0] only, which hears both.
+    cluster.propose(others[1], 0..50);
+    cluster.propose(leader, 50..100);
+    cluster.link(leader, others[1], false);
+    cluster.same_log(100);
+}
+
+#[test]
+fn a_link_heals_after_kills_under_load() {
+    let mut cluster = Cluster::start(3);
+    let victim = cluster.a_follower();
+    let proposer = cluster.leader();
+    let mut next = 0;
+    for _ in 0..5 {
+        let server = cluster.server(proposer);
+        let load: Vec<_> = (next..next + 2000).map(|n| server.propose(n)).collect();
+        next += 2000;
+        let killed = cluster.kill(victim);
+        for answer in load {
+            decided(answer);
+        }
+        cluster.restart(victim, &[1, 2, 3], killed);
+        // Its answer shows that both directions of both its links work again.
+        cluster.propose(victim, next..next + 1);
+        next += 1;
+        assert_eq!(cluster.same_log(next as usize).len() as u64, next);
+    }
+    let counters = cluster.server(victim).router.paxos_counters();
+    assert_eq!(counters.dropped(DropReason::Undecodable), 0);
+}
+
+#[test]
+fn a_server_without_an_address_is_counted_and_reached_once_it_has_one() {
+    let mut cluster = Cluster {
+        servers: [1, 2, 3]
+            .map(|pid| (pid, Server::start(pid, loopback())))
+            .into(),
+    };
+    for server in cluster.servers.values_mut() {
+        server.join(1, &[1, 2, 3], crate::cluster::memory());
+    }
+    let counters = cluster.server(1).router.heartbeat_counters().clone();
+    eventually("heartbeats to nowhere", || {
+        counters.dropped(DropReason::NoAddress) > 0
+    });
+    for server in std::mem::take(&mut cluster.servers).into_values() {
+        cluster.add(server);
+    }
+    cluster.propose(1, 0..10);
+    assert_eq!(cluster.same_log(10), (0..10).collect::<Vec<_>>());
+}

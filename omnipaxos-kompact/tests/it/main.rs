@@ -1,0 +1,10 @@
+//! Replicas over real loopback TCP, each server a Kompact system of its own.
+
+mod bad_bytes;
+mod basics;
+mod cluster;
+mod election;
+mod failures;
+mod reconfiguration;
+mod recorder;
+mod storage;

@@ -1,0 +1,140 @@
+//! Backends that are slow, fail or panic.
+
+use crate::cluster::{Cluster, DEADLINE, Server, decided, eventually};
+use crate::recorder::payload;
+use kompact::prelude::*;
+use omnipaxos_core::storage::{
+    Commit, MemorySequence, MemoryState, Operation, PaxosState, State, Storage, StorageError,
+};
+use omnipaxos_kompact::ports::ProposalFailure;
+use omnipaxos_kompact::spawn::{PreparedReplica, ReplicaHandle, ReplicaSpec};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::thread::{current, sleep};
+use std::time::Duration;
+
+const WELL: u8 = 0;
+const FAILS: u8 = 1;
+const PANICS: u8 = 2;
+
+/// A disk whose flushes take a while, and end as the test wants.
+#[derive(Clone, Default)]
+struct Disk {
+    state: MemoryState,
+    health: Arc<AtomicU8>,
+    commits: Arc<AtomicUsize>,
+}
+
+struct DiskCommit(Disk);
+
+impl PaxosState for Disk {
+    type Commit = DiskCommit;
+
+    fn load(&self) -> Result<Option<State>, StorageError> {
+        self.state.load()
+    }
+
+    fn store(&mut self, state: &State) -> Result<(), StorageError> {
+        self.state.store(state)
+    }
+
+    fn commit(&mut self) -> Result<DiskCommit, StorageError> {
+        Ok(DiskCommit(self.clone()))
+    }
+}
+
+impl Commit for DiskCommit {
+    fn run(self) -> Result<(), StorageError> {
+        assert!(
+            current()
+                .name()
+                .is_some_and(|name| name.starts_with("flush-"))
+        );
+        sleep(Duration::from_millis(1));
+        self.0.commits.fetch_add(1, Ordering::Relaxed);
+        match self.0.health.load(Ordering::Relaxed) {
+            FAILS => Err(StorageError::Io {
+                operation: Operation::Flush,
+                detail: "as the test wants".to_owned(),
+            }),
+            PANICS => panic!("as the test wants"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn spawn(server: &Server, disk: &Disk) -> ReplicaHandle<MemorySequence, Disk> {
+    let storage = Storage::with(MemorySequence::new(), disk.clone());
+    let spec = ReplicaSpec::new(1, vec![1, 2, 3], storage);
+    PreparedReplica::prepare(&server.system, &server.router, spec)
+        .unwrap()
+        .start(&server.system)
+        .unwrap()
+}
+
+#[test]
+fn flushes_run_on_their_own_thread_and_cover_bursts() {
+    let cluster = Cluster::without_replicas(3);
+    let disks = [Disk::default(), Disk::default(), Disk::default()];
+    let replicas: Vec<_> = cluster
+        .servers
+        .values()
+        .zip(&disks)
+        .map(|(server, disk)| spawn(server, disk))
+        .collect();
+    let answers: Vec<_> = (0..5000)
+        .map(|n| replicas[1].client().propose(payload(n)))
+        .collect();
+    for answer in answers {
+        decided(answer);
+    }
+    for disk in &disks {
+        let commits = disk.commits.load(Ordering::Relaxed);
+        assert!(commits < 2500, "{commits} flushes for 5000 entries");
+    }
+}
+
+fn one_bad_disk(health: u8) {
+    let mut cluster = Cluster::without_replicas(3);
+    let disk = Disk::default();
+    let bad = spawn(cluster.server(3), &disk);
+    for pid in 1..=2 {
+        let server = cluster.servers.get_mut(&pid).unwrap();
+        server.join(1, &[1, 2, 3], crate::cluster::memory());
+    }
+    let (recorder, records) = cluster.server(3).recorder();
+    bad.subscribe(&recorder);
+    decided(bad.client().propose(payload(0)));
+    disk.health.store(health, Ordering::Relaxed);
+    // Each flush fails from now on; this one cannot be answered before one.
+    let answer = bad.client().propose(payload(1)).wait_timeout(DEADLINE);
+    assert!(
+        matches!(answer, Ok(Err(ProposalFailure::Halted { .. }))),
+        "{answer:?}"
+    );
+    eventually("the halt is indicated", || records.lock().halted);
+    let refused = bad.client().propose(payload(2)).wait_timeout(DEADLINE);
+    assert!(matches!(refused, Ok(Err(ProposalFailure::Refused(_)))));
+    let status = bad
+        .client()
+        .status()
+        .wait_timeout(DEADLINE)
+        .unwrap()
+        .unwrap();
+    assert!(status.halted.is_some());
+}
+
+#[test]
+fn a_failed_flush_halts_its_replica_and_answers_who_waits() {
+    one_bad_disk(FAILS);
+}
+
+#[test]
+fn a_flush_that_panics_is_a_failed_flush() {
+    one_bad_disk(PANICS);
+}
+
+#[test]
+fn healthy_is_the_default() {
+    assert_eq!(Disk::default().health.load(Ordering::Relaxed), WELL);
+}
