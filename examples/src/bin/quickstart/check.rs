@@ -1,0 +1,92 @@
+//! Whether the logs are what they must be.
+
+use crate::collector::Log;
+use crate::error::QuickstartError;
+use crate::input::{LineNumber, parse};
+use bytes::Bytes;
+use omnipaxos_core::leader_election::NodeId;
+use omnipaxos_core::storage::ConfigId;
+use std::collections::BTreeMap;
+
+/// Checks that a log holds each line once, unchanged, and in a valid order: the lines that one server
+/// proposed in one configuration stand in the order in which it proposed them.
+pub(crate) fn check(
+    log: &Log,
+    lines: &[Bytes],
+    proposed: &BTreeMap<(ConfigId, NodeId), Vec<LineNumber>>,
+) -> Result<(), QuickstartError> {
+    let mut places: Vec<Option<(ConfigId, usize)>> = vec![None; lines.len()];
+    for (at, (config_id, payload)) in log.entries.iter().enumerate() {
+        let parsed = parse(payload).filter(|(number, _)| *number < lines.len());
+        let (number, line) =
+            parsed.ok_or_else(|| wrong(format!("entry {at} was never proposed")))?;
+        if lines[number] != line {
+            return Err(wrong(format!("line {} was changed", number + 1)));
+        }
+        if places[number].replace((*config_id, at)).is_some() {
+            return Err(wrong(format!("line {} is in the log twice", number + 1)));
+        }
+    }
+    if let Some(number) = places.iter().position(Option::is_none) {
+        return Err(wrong(format!("line {} is not in the log", number + 1)));
+    }
+    for ((config_id, pid), numbers) in proposed {
+        let placed = numbers.iter().filter_map(|number| places[*number]);
+        let here = placed
+            .filter(|(config, _)| config == config_id)
+            .map(|(_, at)| at);
+        if !here.is_sorted() {
+            let what = format!("the lines of server {pid} are out of order");
+            return Err(wrong(format!("{what} in configuration {config_id}")));
+        }
+    }
+    Ok(())
+}
+
+fn wrong(what: String) -> QuickstartError {
+    QuickstartError::Check(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::payload;
+
+    fn lines() -> Vec<Bytes> {
+        vec![Bytes::from("a"), Bytes::from("a"), Bytes::from("b")]
+    }
+
+    fn log(numbers: &[LineNumber]) -> Log {
+        let entries = numbers
+            .iter()
+            .map(|n| (1, payload(*n, lines().get(*n).map_or(b"", |l| l))));
+        Log {
+            entries: entries.collect(),
+            stop_signs: Vec::new(),
+        }
+    }
+
+    fn proposed() -> BTreeMap<(ConfigId, NodeId), Vec<LineNumber>> {
+        BTreeMap::from([((1, 1), vec![0, 2]), ((1, 2), vec![1])])
+    }
+
+    #[test]
+    fn only_a_valid_log_passes() {
+        for valid in [[0, 1, 2], [1, 0, 2], [0, 2, 1]] {
+            assert!(
+                check(&log(&valid), &lines(), &proposed()).is_ok(),
+                "{valid:?}"
+            );
+        }
+        let invalid: [&[LineNumber]; 5] = [&[0, 1], &[0, 1, 2, 2], &[2, 1, 0], &[0, 1, 2, 3], &[]];
+        for invalid in invalid {
+            assert!(
+                check(&log(invalid), &lines(), &proposed()).is_err(),
+                "{invalid:?}"
+            );
+        }
+        let mut changed = log(&[0, 1, 2]);
+        changed.entries[1].1 = payload(1, b"other");
+        assert!(check(&changed, &lines(), &proposed()).is_err());
+    }
+}

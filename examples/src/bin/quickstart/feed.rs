@@ -1,0 +1,125 @@
+//! Proposes lines at alternating servers and keeps book of what became of them.
+
+use crate::error::QuickstartError;
+use crate::input::{LineNumber, payload};
+use crate::report::Report;
+use crate::server::Server;
+use crate::wait::wait_for;
+use bytes::Bytes;
+use omnipaxos_core::leader_election::NodeId;
+use omnipaxos_core::paxos::ProposalOutcome;
+use omnipaxos_core::storage::ConfigId;
+use omnipaxos_kompact::ports::ProposalFailure;
+use omnipaxos_kompact::spawn::Answer;
+use std::collections::{BTreeMap, VecDeque};
+
+/// How many lines, and how many of their bytes, may wait for an answer.
+const WINDOW_LINES: usize = 1024;
+const WINDOW_BYTES: usize = 4 << 20;
+
+struct Proposal {
+    line: LineNumber,
+    pid: NodeId,
+    bytes: usize,
+    answer: Answer<ProposalOutcome, ProposalFailure>,
+}
+
+/// Feeds lines to a cluster.
+#[derive(Default)]
+pub(crate) struct Feeder {
+    pending: VecDeque<Proposal>,
+    pending_bytes: usize,
+    /// The lines that each server proposed in each configuration, in its order.
+    pub(crate) proposed: BTreeMap<(ConfigId, NodeId), Vec<LineNumber>>,
+    /// Lines that are certainly in no log.
+    pub(crate) dropped: Vec<LineNumber>,
+    /// Lines at a server that was killed: they may be in the log or not.
+    pub(crate) unknown: Vec<LineNumber>,
+    decided: usize,
+}
+
+impl Feeder {
+    /// Proposes `numbers` at `servers` in turn.
+    pub(crate) fn feed(
+        &mut self,
+        lines: &[Bytes],
+        numbers: impl IntoIterator<Item = LineNumber>,
+        servers: &BTreeMap<NodeId, Server>,
+        config_id: ConfigId,
+        report: &Report,
+    ) -> Result<(), QuickstartError> {
+        for (number, server) in numbers.into_iter().zip(servers.values().cycle()) {
+            while self.pending.len() >= WINDOW_LINES || self.pending_bytes >= WINDOW_BYTES {
+                self.settle_one(report)?;
+            }
+            let payload = payload(number, &lines[number]);
+            let bytes = payload.len();
+            let answer = server.client(config_id)?.propose(payload);
+            self.proposed
+                .entry((config_id, server.pid))
+                .or_default()
+                .push(number);
+            self.pending.push_back(Proposal {
+                line: number,
+                pid: server.pid,
+                bytes,
+                answer,
+            });
+            self.pending_bytes += bytes;
+        }
+        Ok(())
+    }
+
+    /// Waits until every proposal has an outcome.
+    pub(crate) fn settle(&mut self, report: &Report) -> Result<(), QuickstartError> {
+        while !self.pending.is_empty() {
+            self.settle_one(report)?;
+        }
+        Ok(())
+    }
+
+    /// Server `pid` was killed: its proposals get no answer.
+    pub(crate) fn lose(&mut self, pid: NodeId) {
+        let (lost, kept): (Vec<_>, Vec<_>) = self
+            .pending
+            .drain(..)
+            .partition(|proposal| proposal.pid == pid);
+        self.unknown
+            .extend(lost.iter().map(|proposal| proposal.line));
+        self.pending_bytes = kept.iter().map(|proposal| proposal.bytes).sum();
+        self.pending = kept.into();
+    }
+
+    fn settle_one(&mut self, report: &Report) -> Result<(), QuickstartError> {
+        let Some(Proposal {
+            line,
+            bytes,
+            answer,
+            ..
+        }) = self.pending.pop_front()
+        else {
+            return Ok(());
+        };
+        self.pending_bytes -= bytes;
+        match wait_for(&format!("the outcome of line {}", line + 1), answer)? {
+            Ok(ProposalOutcome::Decided(_)) => {
+                self.decided += 1;
+                report.decided(self.decided);
+            }
+            Ok(ProposalOutcome::Dropped) => self.dropped.push(line),
+            Err(source) => {
+                return Err(QuickstartError::Line {
+                    line: line + 1,
+                    source,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of a line that turned out to be decided, although its proposer did not say so.
+    pub(crate) fn found(&mut self, report: &Report) {
+        self.decided += 1;
+        report.decided(self.decided);
+    }
+}
