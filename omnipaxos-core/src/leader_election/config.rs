@@ -14,8 +14,9 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ElectionConfig {
-    /// Ticks of one election timeout: a server is connected while it has answered a request that was
-    /// sent within the last so many ticks. At least 1; longer than a heartbeat and its answer take.
+    /// Ticks of one election timeout: a server is connected while it has answered a request that
+    /// was sent within the last so many ticks. At least 1; longer than a heartbeat and its answer
+    /// take.
     pub timeout_ticks: u32,
     /// Ticks between two heartbeat rounds (B1), at least 1 and at most `timeout_ticks`; a fifth of
     /// the timeout when `None`. A timeout should span the round trip and at least one round more.
@@ -53,7 +54,8 @@ pub enum ElectionError {
     /// A number of ticks that must be at least 1 is 0.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
-    /// Heartbeats are rarer than timeouts: each server would be taken for dead between two of them.
+    /// Heartbeats are rarer than timeouts: each server would be taken for dead between two of
+    /// them.
     #[error(
         "a heartbeat each {heartbeat_ticks} ticks is too rare for {timeout_ticks} ticks timeout"
     )]

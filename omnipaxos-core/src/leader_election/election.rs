@@ -4,17 +4,20 @@ use super::config::{self, ElectionConfig, ElectionError};
 use super::messages::{Heartbeat, HeartbeatError, HeartbeatMessage};
 use super::peer::{Peer, Report, Status};
 use super::view::View;
+use super::wish::{Reason, Wish};
 use crate::ballot::{Ballot, Leader, NodeId};
 use crate::quorum::Quorum;
 use crate::storage::ConfigId;
 
 /// The election of one server in one configuration.
 ///
-/// The caller drives it; it knows no clock, no network and no dice, and does the same at each replay:
+/// The caller drives it; it knows no clock, no network and no dice, and does the same at each
+/// replay:
 ///
 /// 1. [`tick`](Self::tick) at a steady pace, [`handle_message`](Self::handle_message) for each
-///    heartbeat that arrives, [`handle_promised`](Self::handle_promised) whenever the replica's promise
-///    has risen, [`set_priority`](Self::set_priority) and [`set_healthy`](Self::set_healthy) at will;
+///    heartbeat that arrives, [`handle_promised`](Self::handle_promised) whenever the replica's
+///    promise has risen, [`set_priority`](Self::set_priority) and
+///    [`set_healthy`](Self::set_healthy) at will;
 /// 2. hand each [`Leader`] that comes back to the replica;
 /// 3. after each of these calls, send what [`get_outgoing_msgs`](Self::get_outgoing_msgs) returns.
 ///    Any message may be lost, delayed, duplicated or overtaken.
@@ -30,11 +33,12 @@ use crate::storage::ConfigId;
 ///
 /// # One ballot, one use
 /// Ballots are unique to their owner, and an owner takes an `n` above all that it ever saw, its
-/// persisted promise included. The election itself persists nothing: a server that stood in a ballot
-/// which its replica never promised may, after a crash, stand in the same one again. That is harmless:
-/// a ballot becomes a round of Sequence Paxos only by a Prepare, and no Prepare leaves before the
-/// replica's own promise is durable, which the next start then finds in `config.promised`. So no message
-/// of that round existed before the crash, and peers only recorded who stood.
+/// persisted promise included. The election itself persists nothing: a server that stood in a
+/// ballot which its replica never promised may, after a crash, stand in the same one again. That
+/// is harmless: a ballot becomes a round of Sequence Paxos only by a Prepare, and no Prepare
+/// leaves before the replica's own promise is durable, which the next start then finds in
+/// `config.promised`. So no message of that round existed before the crash, and peers only
+/// recorded who stood.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BallotLeaderElection {
     config_id: ConfigId,
@@ -72,33 +76,15 @@ pub struct BallotLeaderElection {
     version: u64,
 }
 
-/// This server should stand in a ballot above `over`, if nothing changes until it has waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Wish {
-    over: Ballot,
-    since: u64,
-}
-
-/// Why a server should stand.
-#[derive(Clone, Copy, Debug)]
-struct Reason {
-    /// The ballot to stand above.
-    over: Ballot,
-    /// Ticks that others may stand before it.
-    turn: u64,
-    /// Further ticks in which the owner of `over` may show itself.
-    wait: u64,
-}
-
 impl BallotLeaderElection {
     /// The election of server `pid` among itself and `peers` in configuration `config_id`.
     ///
-    /// `L` starts at `config.promised`, and the own ballot below it, so that a leadership from before a
-    /// restart is not resumed.
+    /// `L` starts at `config.promised`, and the own ballot below it, so that a leadership from
+    /// before a restart is not resumed.
     ///
     /// # Errors
-    /// [`ElectionError`] when a pid is 0 or named twice, a number of ticks is 0 or rounds are longer than
-    /// the timeout, or the quorum sizes do not fit the number of servers.
+    /// [`ElectionError`] when a pid is 0 or named twice, a number of ticks is 0 or rounds are
+    /// longer than the timeout, or the quorum sizes do not fit the number of servers.
     pub fn with(
         config_id: ConfigId,
         pid: NodeId,
@@ -151,11 +137,12 @@ impl BallotLeaderElection {
 
     /// B3, B4: a heartbeat arrived; a leader event when one was elected because of it.
     ///
-    /// A reply to a round that is older than the timeout, or that this server never began (it restarted
-    /// since), is ignored and counted by [`late_replies`](Self::late_replies).
+    /// A reply to a round that is older than the timeout, or that this server never began (it
+    /// restarted since), is ignored and counted by [`late_replies`](Self::late_replies).
     ///
     /// # Errors
-    /// [`HeartbeatError`] when the heartbeat is for someone else or cannot be true; nothing changed.
+    /// [`HeartbeatError`] when the heartbeat is for someone else or cannot be true; nothing
+    /// changed.
     pub fn handle_message(
         &mut self,
         message: HeartbeatMessage,
@@ -196,8 +183,8 @@ impl BallotLeaderElection {
 
     /// B5: the replica's own promise has risen: `L = max(L, promised)`.
     ///
-    /// Only for promises, never for a refusal by a peer: chained leaders would alternate. Whoever this
-    /// server should elect for it is returned by a later tick or message.
+    /// Only for promises, never for a refusal by a peer: chained leaders would alternate. Whoever
+    /// this server should elect for it is returned by a later tick or message.
     pub fn handle_promised(&mut self, promised: Ballot) {
         if promised > self.leader {
             self.follow(promised);
@@ -205,11 +192,13 @@ impl BallotLeaderElection {
         }
     }
 
-    /// Prefers this server as leader more, or less, than before; takes effect from the next tick on.
+    /// Prefers this server as leader more, or less, than before; takes effect from the next tick
+    /// on.
     ///
-    /// A quorum-connected server whose priority is strictly higher than that of the leader's ballot stands
-    /// above it and takes over. A leader stands again with its new priority; when that is lower, a server
-    /// with a strictly higher one then takes over, and without such a server it goes on leading.
+    /// A quorum-connected server whose priority is strictly higher than that of the leader's
+    /// ballot stands above it and takes over. A leader stands again with its new priority; when
+    /// that is lower, a server with a strictly higher one then takes over, and without such a
+    /// server it goes on leading.
     pub fn set_priority(&mut self, priority: u32) {
         self.priority = priority;
         if self.ballot.n == 0 {
@@ -220,15 +209,15 @@ impl BallotLeaderElection {
 
     /// Whether this server is fit to lead; it is at the start.
     ///
-    /// An unfit one says that it is not quorum-connected, and so never stands and soon no longer leads.
-    /// It still answers, and follows a leader.
+    /// An unfit one says that it is not quorum-connected, and so never stands and soon no longer
+    /// leads. It still answers, and follows a leader.
     pub fn set_healthy(&mut self, healthy: bool) {
         self.healthy = healthy;
         self.publish();
     }
 
-    /// The heartbeats to send. At most one request and one reply for each peer, however many calls went
-    /// by: only the newest count.
+    /// The heartbeats to send. At most one request and one reply for each peer, however many calls
+    /// went by: only the newest count.
     #[must_use = "they are not handed out again"]
     pub fn get_outgoing_msgs(&mut self) -> Vec<HeartbeatMessage> {
         let mut messages = Vec::new();
@@ -258,8 +247,8 @@ impl BallotLeaderElection {
         messages
     }
 
-    /// The leader that was elected last. `None` before the first, and while the replica has promised a
-    /// higher ballot whose owner was not heard yet. It may be gone by now.
+    /// The leader that was elected last. `None` before the first, and while the replica has
+    /// promised a higher ballot whose owner was not heard yet. It may be gone by now.
     #[must_use]
     pub fn leader(&self) -> Option<Leader> {
         (self.elected.n > 0 && self.elected == self.leader).then_some(Leader::new(self.leader))
@@ -271,15 +260,15 @@ impl BallotLeaderElection {
         self.ballot
     }
 
-    /// Whether enough servers answered within the last timeout: for a leader its accept quorum, for
-    /// any other server what it needs to be elected, the larger of both quorums.
+    /// Whether enough servers answered within the last timeout: for a leader its accept quorum,
+    /// for any other server what it needs to be elected, the larger of both quorums.
     #[must_use]
     pub fn is_quorum_connected(&self) -> bool {
         self.status.quorum_connected
     }
 
-    /// Whether the leader, within the last timeout, said itself that it leads and is quorum-connected.
-    /// Not so for the leader itself.
+    /// Whether the leader, within the last timeout, said itself that it leads and is
+    /// quorum-connected. Not so for the leader itself.
     #[must_use]
     pub fn hears_leader(&self) -> bool {
         self.status.hears_leader
@@ -333,7 +322,8 @@ impl BallotLeaderElection {
         event
     }
 
-    /// `max >= L` and not returned yet: elects it. `max = L` happens when the promise came first (B5).
+    /// `max >= L` and not returned yet: elects it. `max = L` happens when the promise came first
+    /// (B5).
     fn elect(&mut self, view: &View) -> Option<Leader> {
         let max = view.candidate?;
         // A peer follows a higher leader first-hand: this one can no longer get a quorum.
@@ -346,38 +336,38 @@ impl BallotLeaderElection {
         Some(Leader::new(max))
     }
 
-    /// `L` rises to `ballot`; whoever stood below it does so no longer, and never again in that ballot.
+    /// `L` rises to `ballot`; whoever stood below it does so no longer, and never again in that
+    /// ballot.
     fn follow(&mut self, ballot: Ballot) {
         self.leader = ballot;
         self.highest_n = self.highest_n.max(ballot.n);
         self.ballot = Ballot::new(0, self.priority, self.pid);
     }
 
-    /// `max < L`, or a better leader is here: raises the own ballot once the wish for it has lasted.
+    /// `max < L`, or a better leader is here: raises the own ballot once the wish for it has
+    /// lasted.
     fn stand_if_due(&mut self, view: &View) -> Option<Leader> {
         if !self.can_stand(view) {
             (self.able_since, self.settled_since, self.wish) = (None, None, None);
             return None;
         }
         let able_since = *self.able_since.get_or_insert(self.now);
-        // Who has only just found a quorum looks around first: the leader may appear, or a better one.
+        // Who has only just found a quorum looks around first: the leader may appear, or a better
+        // one.
         if view.complete || self.now.saturating_sub(able_since) >= self.window {
             self.settled_since.get_or_insert(self.now);
         }
-        let Some(Reason { over, turn, wait }) = self.reason_to_stand(view) else {
+        let Some(reason) = self.reason_to_stand(view) else {
             self.wish = None;
             return None;
         };
-        let since = match self.wish {
-            Some(wish) if wish.over == over => wish.since,
-            _ => self.now,
-        };
-        self.wish = Some(Wish { over, since });
-        let waited = |since: u64, ticks: u64| self.now.saturating_sub(since) >= ticks;
-        if !waited(since, turn + wait) || !waited(self.settled_since?, turn) {
-            return None;
+        let wish = Wish::keep(self.wish, reason.over, self.now);
+        self.wish = Some(wish);
+        if wish.is_due(&reason, self.settled_since?, self.now) {
+            self.stand()
+        } else {
+            None
         }
-        self.stand()
     }
 
     /// Whether, and why, this server should stand.
@@ -386,8 +376,9 @@ impl BallotLeaderElection {
         // The best leader that is alive: heard by me, or first-hand by a connected peer.
         let alive = view.candidate.max(view.heard).max(own);
         let followed = view.followed.max(self.leader);
-        // The preferred servers first, one after the other, so that the first one remains the only one:
-        // each turn is as long as two slow hops, one until it notices and one until it is noticed.
+        // The preferred servers first, one after the other, so that the first one remains the only
+        // one: each turn is as long as two slow hops, one until it notices and one until it is
+        // noticed.
         let turn = match own {
             Some(_) => 0,
             None => view.preferred.min(2) * (3 * self.window).div_ceil(5),
@@ -402,7 +393,8 @@ impl BallotLeaderElection {
                     wait: 0,
                 })
             }
-            // Somebody connected follows no leader that is alive, and will follow none below `followed`.
+            // Somebody connected follows no leader that is alive, and will follow none below
+            // `followed`.
             _ => {
                 // A leader that is alive should be the one to stand again.
                 let turn = match (own, view.candidate) {
@@ -419,8 +411,8 @@ impl BallotLeaderElection {
         }
     }
 
-    /// Whether `ballot` may belong to a leader that was elected just now: a promise, or what a peer says,
-    /// has outrun its first heartbeat.
+    /// Whether `ballot` may belong to a leader that was elected just now: a promise, or what a
+    /// peer says, has outrun its first heartbeat.
     fn may_appear(&self, ballot: Ballot) -> bool {
         if ballot.n == 0 || ballot.pid == self.pid || ballot == self.elected {
             return false;
@@ -441,7 +433,8 @@ impl BallotLeaderElection {
         Some(Leader::new(self.ballot))
     }
 
-    /// To stand, a server needs a prepare quorum; and the accept quorum, or it would lead for nothing.
+    /// To stand, a server needs a prepare quorum; and the accept quorum, or it would lead for
+    /// nothing.
     fn can_stand(&self, view: &View) -> bool {
         let needed = self.quorum.prepare().max(self.quorum.accept());
         self.healthy && view.connected >= needed

@@ -27,8 +27,8 @@ pub enum Heartbeat {
         /// The round; it only grows while the sender runs, and starts again when it restarts.
         round: u64,
     },
-    /// I am here, and this is what I know first-hand (B3). It is sent once for each request, and once
-    /// more, with the latest round that was asked for, whenever one of its facts has changed.
+    /// I am here, and this is what I know first-hand (B3). It is sent once for each request, and
+    /// once more, with the latest round that was asked for, whenever one of its facts has changed.
     Reply {
         /// The round of the request that is answered.
         round: u64,
@@ -38,15 +38,17 @@ pub enum Heartbeat {
         ballot: Ballot,
         /// Whether the sender is quorum-connected.
         quorum_connected: bool,
-        /// The leader that the sender elected or its replica promised (`L`): it follows none below.
+        /// The leader that the sender elected or its replica promised (`L`): it follows none
+        /// below.
         leader: Ballot,
-        /// Whether `leader` itself, within the sender's own last timeout, told the sender that it leads
-        /// and is quorum-connected. Never true because somebody else said so.
+        /// Whether `leader` itself, within the sender's own last timeout, told the sender that it
+        /// leads and is quorum-connected. Never true because somebody else said so.
         hears_leader: bool,
     },
 }
 
-/// Why a heartbeat was dropped. The sender, the network or an attacker is at fault, never this server.
+/// Why a heartbeat was dropped. The sender, the network or an attacker is at fault, never this
+/// server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum HeartbeatError {

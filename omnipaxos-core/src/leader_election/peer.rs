@@ -64,8 +64,8 @@ pub(super) struct Peer {
     asked: Option<Asked>,
     /// A request waits to be sent.
     pub(super) request: bool,
-    /// A reply to this round waits to be sent. One place instead of a queue: the newest facts are the
-    /// only ones that matter, and a caller that sends nothing for long costs no memory.
+    /// A reply to this round waits to be sent. One place instead of a queue: the newest facts are
+    /// the only ones that matter, and a caller that sends nothing for long costs no memory.
     pub(super) reply: Option<u64>,
 }
 

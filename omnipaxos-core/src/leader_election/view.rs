@@ -11,7 +11,8 @@ pub(super) type Rank = (u32, NodeId);
 pub(super) struct View {
     /// Connected servers, this one included.
     pub(super) connected: usize,
-    /// The highest ballot in which a quorum-connected peer says that it leads: the highest candidate.
+    /// The highest ballot in which a quorum-connected peer says that it leads: the highest
+    /// candidate.
     pub(super) candidate: Option<Ballot>,
     /// The highest leader that a peer hears first-hand.
     pub(super) heard: Option<Ballot>,

@@ -53,11 +53,10 @@ struct Server {
     last: Option<Ballot>,
 }
 
-/// A Leader event: when, at whom, which ballot.
+/// A Leader event at some server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Elected {
     pub(super) time: u64,
-    pub(super) at: NodeId,
     pub(super) ballot: Ballot,
 }
 
@@ -124,8 +123,10 @@ impl Cluster {
     /// As `new`, with priorities by pid.
     pub(super) fn prioritized(seed: u64, priorities: &[u32]) -> Self {
         let config = |priority| {
-            let mut config = ElectionConfig::default();
-            config.priority = priority;
+            let config = ElectionConfig {
+                priority,
+                ..ElectionConfig::default()
+            };
             config
         };
         let servers = (1..).zip(priorities);
@@ -232,8 +233,9 @@ impl Cluster {
         self.up().iter().filter_map(leads).max()
     }
 
-    /// LE1: each quorum-connected server follows the leader, or hears somebody that hears it; and each
-    /// server that the leader reaches follows it, so that it can decide.
+    /// LE1: each quorum-connected server follows the leader, or hears somebody that hears it; and
+    /// each server that the leader reaches follows it, so that it can decide. Leaders that kept
+    /// accept quorums of less than a majority need not meet: each leads on as far as it knows.
     pub(super) fn all_served(&self) -> bool {
         let up = self.up();
         let mut able = up
@@ -244,7 +246,12 @@ impl Cluster {
         };
         let follows = |pid: NodeId| self.election(pid).leader() == Some(Leader::new(leader));
         let reaches_follower = |pid| self.election(pid).connected_peers().any(follows);
-        able.all(|pid| follows(*pid) || reaches_follower(*pid))
+        let small = |server: &Server| {
+            let quorum = server.config.quorum;
+            quorum.is_some_and(|q| 2 * q.accept() <= self.servers.len())
+        };
+        let kept = |pid| small(&self.servers[&pid]) && self.election(pid).ballot().n > 0;
+        able.all(|pid| follows(*pid) || reaches_follower(*pid) || kept(*pid))
             && self.election(leader.pid).connected_peers().all(follows)
     }
 
@@ -295,7 +302,6 @@ impl Cluster {
             server.last = Some(ballot);
             self.log.push(Elected {
                 time: self.time,
-                at: pid,
                 ballot,
             });
             if ballot.pid == pid {

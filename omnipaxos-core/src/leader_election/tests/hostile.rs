@@ -68,8 +68,10 @@ fn impossible_heartbeats_are_refused() {
 
 #[test]
 fn the_highest_ballots_do_not_overflow() {
-    let mut config = ElectionConfig::default();
-    config.promised = Ballot::new(u64::MAX, u32::MAX, u64::MAX);
+    let config = ElectionConfig {
+        promised: Ballot::new(u64::MAX, u32::MAX, u64::MAX),
+        ..ElectionConfig::default()
+    };
     let mut alone = single(1, 1, config);
     assert!(
         (0..100).all(|_| alone.tick().is_none()),

@@ -98,8 +98,10 @@ fn b1_a_peer_is_connected_for_one_timeout_after_the_request_that_it_answered() {
 
 #[test]
 fn b1_works_with_a_timeout_of_one_tick() {
-    let mut config = ElectionConfig::default();
-    config.timeout_ticks = 1;
+    let config = ElectionConfig {
+        timeout_ticks: 1,
+        ..ElectionConfig::default()
+    };
     let mut election = single(1, 3, config);
     let answer = |pid, round| Some(follower(round, pid, Ballot::default(), false));
     assert_eq!(run(&mut election, 4, answer).len(), 1);
@@ -181,8 +183,10 @@ fn b2_never_says_that_it_hears_what_it_only_heard_of() {
 
 #[test]
 fn b2_flexible_quorums_more_to_be_elected_than_to_lead() {
-    let mut config = ElectionConfig::default();
-    config.quorum = Some(Quorum::flexible(4, 2, 5).unwrap());
+    let config = ElectionConfig {
+        quorum: Some(Quorum::flexible(4, 2, 5).unwrap()),
+        ..ElectionConfig::default()
+    };
     let mut election = single(5, 5, config);
     let up_to = |last: NodeId| {
         move |pid, round| {
@@ -205,8 +209,10 @@ fn b2_flexible_quorums_more_to_be_elected_than_to_lead() {
 
 #[test]
 fn b2_flexible_quorums_nobody_is_elected_who_could_not_lead() {
-    let mut config = ElectionConfig::default();
-    config.quorum = Some(Quorum::flexible(2, 4, 5).unwrap());
+    let config = ElectionConfig {
+        quorum: Some(Quorum::flexible(2, 4, 5).unwrap()),
+        ..ElectionConfig::default()
+    };
     let mut election = single(5, 5, config);
     let up_to = |last: NodeId| {
         move |pid, round| {
@@ -356,8 +362,10 @@ fn b5_a_leader_stands_again_above_what_a_peer_has_promised() {
 
 #[test]
 fn b5_after_a_restart_the_old_leadership_is_not_resumed() {
-    let mut config = ElectionConfig::default();
-    config.promised = Ballot::new(4, 0, 1);
+    let config = ElectionConfig {
+        promised: Ballot::new(4, 0, 1),
+        ..ElectionConfig::default()
+    };
     let promised = config.promised;
     let mut election = single(1, 3, config);
     assert_eq!(election.leader(), None);
@@ -370,8 +378,10 @@ fn b5_after_a_restart_the_old_leadership_is_not_resumed() {
 
 #[test]
 fn b5_a_restarted_follower_elects_the_leader_that_it_had_promised() {
-    let mut config = ElectionConfig::default();
-    config.promised = LEADER;
+    let config = ElectionConfig {
+        promised: LEADER,
+        ..ElectionConfig::default()
+    };
     following(config);
 }
 

@@ -1,5 +1,5 @@
-//! Tests of the election: one per line of the protocol, the paper's partitions, preferences, hostile
-//! input, and dice.
+//! Tests of the election: one per line of the protocol, the paper's partitions, preferences,
+//! hostile input, and dice.
 
 mod harness;
 mod hostile;

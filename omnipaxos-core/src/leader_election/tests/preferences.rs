@@ -171,8 +171,10 @@ fn healthy_nobody_stands_while_all_are_unfit() {
 #[test]
 fn single_server_elects_itself_at_its_first_tick_once() {
     for promised in [Ballot::default(), Ballot::new(8, 2, 5)] {
-        let mut config = ElectionConfig::default();
-        config.promised = promised;
+        let config = ElectionConfig {
+            promised,
+            ..ElectionConfig::default()
+        };
         let mut election = BallotLeaderElection::with(CONFIG, 5, vec![], config).unwrap();
         let leader = election.tick().unwrap();
         assert_eq!(leader.ballot, Ballot::new(promised.n + 1, 0, 5));

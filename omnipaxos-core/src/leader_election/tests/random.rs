@@ -13,9 +13,11 @@ fn random_cluster(seed: u64) -> Cluster {
     let quorum = (rng.below(3) == 0).then(|| flexible.unwrap());
     let preferences = rng.below(3);
     let servers = (1..=n).map(|pid| {
-        let mut config = ElectionConfig::default();
-        config.quorum = quorum;
-        config.priority = rng.below(1 + preferences) as u32;
+        let config = ElectionConfig {
+            quorum,
+            priority: rng.below(1 + preferences) as u32,
+            ..ElectionConfig::default()
+        };
         (pid, config)
     });
     let servers = servers.collect();
@@ -59,7 +61,13 @@ fn calm(cluster: &mut Cluster) {
     }
 }
 
-/// One leader for all, found within `bound` timeouts, and none after it. Returns the instants it took.
+/// Timeouts in which nothing may change: long for some, for the sake of a fast test.
+fn rest(seed: u64) -> u64 {
+    if seed.is_multiple_of(10) { 200 } else { 20 }
+}
+
+/// One leader for all, found within `bound` timeouts, and none after it. Returns the instants it
+/// took.
 fn assert_one_leader(cluster: &mut Cluster, bound: u64, seed: u64) -> u64 {
     let healed = cluster.time;
     cluster.run_timeouts(bound);
@@ -73,7 +81,7 @@ fn assert_one_leader(cluster: &mut Cluster, bound: u64, seed: u64) -> u64 {
         );
     }
     let quiet = cluster.time;
-    cluster.run_timeouts(200);
+    cluster.run_timeouts(rest(seed));
     assert!(cluster.since(quiet).is_empty(), "seed {seed}: no rest");
     cluster.since(healed).last().map_or(0, |e| e.time - healed)
 }
@@ -97,7 +105,7 @@ fn trouble_then_rest(seed: u64) -> u64 {
     cluster.run_timeouts(20);
     assert!(cluster.all_served(), "seed {seed}: LE1\n{cluster:#?}");
     let quiet = cluster.time;
-    cluster.run_timeouts(200);
+    cluster.run_timeouts(rest(seed));
     let late = cluster.since(quiet);
     assert!(late.is_empty(), "seed {seed}: LE2 {late:?}");
     assert!(cluster.all_served(), "seed {seed}: LE1");
@@ -106,14 +114,14 @@ fn trouble_then_rest(seed: u64) -> u64 {
 
 #[test]
 fn random_trouble_then_exactly_one_leader() {
-    for seed in 1..=150 {
+    for seed in 1..=100 {
         trouble_then_one_leader(seed);
     }
 }
 
 #[test]
 fn le1_le2_random_partial_connectivity_comes_to_rest() {
-    for seed in 1..=150 {
+    for seed in 1..=100 {
         trouble_then_rest(seed);
     }
 }

@@ -37,7 +37,7 @@ fn outcome(seed: u64, n: u64, fault: impl FnOnce(&mut Cluster, NodeId, NodeId)) 
     ballots.sort_unstable();
     ballots.dedup();
     let quiet = cluster.time;
-    cluster.run_timeouts(30);
+    cluster.run_timeouts(20);
     assert!(cluster.since(quiet).is_empty(), "seed {seed}: no rest");
     Outcome {
         took: events.last().map_or(0, |e| e.time - start),
@@ -95,7 +95,7 @@ fn restart_at_once(cluster: &mut Cluster, leader: NodeId, _: NodeId) {
     cluster.restart(leader);
 }
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 20;
 
 #[test]
 fn full_mesh_leader_crash() {
