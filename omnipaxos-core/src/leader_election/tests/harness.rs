@@ -122,12 +122,9 @@ impl Cluster {
 
     /// As `new`, with priorities by pid.
     pub(super) fn prioritized(seed: u64, priorities: &[u32]) -> Self {
-        let config = |priority| {
-            let config = ElectionConfig {
-                priority,
-                ..ElectionConfig::default()
-            };
-            config
+        let config = |priority| ElectionConfig {
+            priority,
+            ..ElectionConfig::default()
         };
         let servers = (1..).zip(priorities);
         Self::with(seed, servers.map(|(pid, p)| (pid, config(*p))).collect())
