@@ -182,6 +182,28 @@ fn b2_never_says_that_it_hears_what_it_only_heard_of() {
 }
 
 #[test]
+fn b2_does_not_elect_a_candidate_while_a_peer_hears_a_higher_leader() {
+    let mut election = single(1, 4, ElectionConfig::default());
+    let answer = |pid, round| match pid {
+        2 => Some(follower(round, pid, LEADER, true)),
+        4 => Some(leading(round, Ballot::new(2, 0, 4), true)),
+        _ => None,
+    };
+    assert_eq!(run(&mut election, 50, answer), []);
+    assert_eq!(election.leader(), None);
+}
+
+#[test]
+fn b2_leaves_it_to_a_living_leader_to_stand_again() {
+    let mut election = following(ElectionConfig::default());
+    let lower = Ballot::new(2, 0, 2);
+    let answer = |pid, round| (pid == 2).then(|| leading(round, lower, true));
+    assert_eq!(run(&mut election, 5 * TIMEOUT_TICKS / 2, answer), []);
+    let events = run(&mut election, TIMEOUT_TICKS, answer);
+    assert_eq!(events, [Ballot::new(5, 0, 1)], "it did not");
+}
+
+#[test]
 fn b2_flexible_quorums_more_to_be_elected_than_to_lead() {
     let config = ElectionConfig {
         quorum: Some(Quorum::flexible(4, 2, 5).unwrap()),
