@@ -37,9 +37,7 @@ impl Report {
                 ProgressDrawTarget::hidden()
             },
         );
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:40} {pos}/{len} lines decided ({per_sec})")
-        {
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} lines decided") {
             bar.set_style(style);
         }
         Self {
