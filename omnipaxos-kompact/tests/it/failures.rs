@@ -1,6 +1,7 @@
 //! Servers that die, come back, or are cut off.
 
 use crate::cluster::{Cluster, Server, decided, eventually, loopback};
+use crate::recorder::payload;
 use omnipaxos_kompact::counters::DropReason;
 
 #[test]
@@ -95,6 +96,13 @@ fn chained_servers_decide() {
     cluster.same_log(100);
 }
 
+/// 8 KiB: the victim dies in the middle of a frame more often than not.
+fn large(number: u64) -> Vec<u8> {
+    let mut payload = payload(number).to_vec();
+    payload.resize(8 << 10, 0);
+    payload
+}
+
 #[test]
 fn a_link_heals_after_kills_under_load() {
     let mut cluster = Cluster::start(3);
@@ -103,8 +111,10 @@ fn a_link_heals_after_kills_under_load() {
     let mut next = 0;
     for _ in 0..5 {
         let server = cluster.server(proposer);
-        let load: Vec<_> = (next..next + 2000).map(|n| server.propose(n)).collect();
-        next += 2000;
+        let load: Vec<_> = (next..next + 1000)
+            .map(|n| server.client().propose(large(n)))
+            .collect();
+        next += 1000;
         let killed = cluster.kill(victim);
         for answer in load {
             decided(answer);
