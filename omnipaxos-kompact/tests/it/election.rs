@@ -92,7 +92,7 @@ fn another_election_can_be_plugged_in() {
     }
     for (_, _, records, promised) in &running {
         eventually("all entries", || records.numbers().len() == 100);
-        assert_eq!(records.lock().leader, Some(2));
+        eventually("they follow server 2", || records.lock().leader == Some(2));
         eventually("the promise is reported", || {
             *promised.lock().unwrap() == ballot
         });

@@ -7,6 +7,7 @@ mod basics;
 mod cluster;
 mod election;
 mod failures;
+mod links;
 mod reconfiguration;
 mod recorder;
 mod storage;
