@@ -1,14 +1,11 @@
 //! What a user can set, read from the `[omnipaxos]` section of Kompact's TOML configuration.
 
-use crate::wire::{Limits, MAX_PACKET_BYTES};
+use crate::wire::{ClusterId, Limits, MAX_PACKET_BYTES};
 use kompact::config::{Config, ConfigValue, parse_config_str};
 use omnipaxos_core::leader_election::{Ballot, ElectionConfig};
 use omnipaxos_core::paxos::PaxosConfig;
 use std::time::Duration;
 use thiserror::Error;
-
-/// Tells clusters apart: a packet of another cluster is dropped.
-pub type ClusterId = u64;
 
 /// The section of the configuration that this crate reads.
 pub const SECTION: &str = "omnipaxos";
@@ -26,7 +23,8 @@ pub struct OmniPaxosConfig {
     pub cluster_id: ClusterId,
     /// `tick`: how often the timers of election and replica are looked at. Default 10 ms.
     pub tick: Duration,
-    /// `election-timeout`: a server that was not heard for so long is not connected. Default 200 ms.
+    /// `election-timeout`: a server that was not heard for so long is not connected. Default 200
+    /// ms.
     pub election_timeout: Duration,
     /// `resend-timeout`: what was not answered for so long is sent again. Default 100 ms.
     pub resend_timeout: Duration,

@@ -121,7 +121,8 @@ pub(crate) struct LogGate {
 }
 
 impl LogGate {
-    /// How many lines were suppressed before this one; `None` when this one is to be suppressed too.
+    /// How many lines were suppressed before this one; `None` when this one is to be suppressed
+    /// too.
     pub(crate) fn admit(&mut self, now: Instant) -> Option<u64> {
         if self
             .last

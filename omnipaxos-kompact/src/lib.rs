@@ -18,8 +18,8 @@
 //!
 //! # Embedding it
 //!
-//! Here three servers share a process, for the sake of the example. Each of yours does what the body
-//! of the first loop does.
+//! Here three servers share a process, for the sake of the example. Each of yours does what the
+//! body of the first loop does.
 //!
 //! ```
 //! use kompact::prelude::{BlockingFutureExt, KompactSystem};
@@ -104,9 +104,9 @@
 //! ```
 //!
 //! To miss nothing, [prepare](spawn::PreparedReplica::prepare) the replica,
-//! [subscribe](spawn::PreparedReplica::subscribe), and then [start](spawn::PreparedReplica::start) it.
-//! A late [subscriber](spawn::ReplicaHandle::subscribe) learns the index from which its indications
-//! start, and [reads](spawn::ReplicaClient::read_decided) what is below.
+//! [subscribe](spawn::PreparedReplica::subscribe), and then [start](spawn::PreparedReplica::start)
+//! it. A late [subscriber](spawn::ReplicaHandle::subscribe) learns the index from which its
+//! indications start, and [reads](spawn::ReplicaClient::read_decided) what is below.
 //!
 //! # Another leader election
 //!

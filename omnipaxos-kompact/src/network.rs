@@ -1,9 +1,10 @@
 //! Kompact's networking, set up so that links heal after a peer has crashed under load.
 //!
 //! Kompact keeps what it could not send to a lost peer and sends it after the reconnect. Where the
-//! peer died in the middle of a frame, the rest of that frame then goes first, the receiver finds no
-//! beginning, and the link is dead from then on while it looks alive. With no retries the queue is
-//! dropped instead and the next message opens the link again; what was lost the protocol repairs.
+//! peer died in the middle of a frame, the rest of that frame then goes first, the receiver finds
+//! no beginning, and the link is dead from then on while it looks alive. With no retries the queue
+//! is dropped instead and the next message opens the link again; what was lost the protocol
+//! repairs.
 
 use crate::config::{ConfigError, OmniPaxosConfig};
 use kompact::prelude::{BufferConfig, DeadletterBox, KompactConfig, KompactSystem};

@@ -5,7 +5,7 @@ use crate::components::{FlushMode, LeaderElectionComponent, ReplicaComponent, Re
 use crate::ports::{DecidedPort, LeaderElectionPort};
 use kompact::prelude::*;
 use omnipaxos_core::Quorum;
-use omnipaxos_core::leader_election::{BallotLeaderElection, NodeId};
+use omnipaxos_core::leader_election::{Ballot, BallotLeaderElection, NodeId};
 use omnipaxos_core::paxos::Paxos;
 use omnipaxos_core::storage::{ConfigId, PaxosState, Sequence, Storage};
 use std::sync::Arc;
@@ -101,8 +101,8 @@ where
     P: PaxosState + Send + 'static,
     P::Commit: Send + 'static,
 {
-    /// Opens the storage, creates a replica and its election, and connects them to each other and to
-    /// `router`. Not to be called inside a component.
+    /// Opens the storage, creates a replica and its election, and connects them to each other and
+    /// to `router`. Not to be called inside a component.
     ///
     /// # Errors
     /// [`SpawnError`], for instance where this server is no member or its storage cannot be opened.
@@ -112,8 +112,8 @@ where
         spec: ReplicaSpec<S, P>,
     ) -> Result<Self, SpawnError> {
         let (config_id, pid, quorum) = (spec.config_id, router.pid(), spec.quorum);
-        let (mut prepared, paxos_promised, peers) = Self::without_election(system, router, spec)?;
-        let mut config = router.config().election(paxos_promised);
+        let (mut prepared, promised, peers) = Self::without_election(system, router, spec)?;
+        let mut config = router.config().election(promised);
         config.quorum = quorum;
         let ble = BallotLeaderElection::with(config_id, pid, peers, config)?;
         let tick = router.config().tick;
@@ -125,7 +125,8 @@ where
         Ok(prepared)
     }
 
-    /// As [`prepare`](Self::prepare), with an election of the user's own, which starts and stops it.
+    /// As [`prepare`](Self::prepare), with an election of the user's own, which starts and stops
+    /// it.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare).
@@ -146,11 +147,12 @@ where
         Ok(prepared)
     }
 
+    /// A replica connected to the router only, its promise, and its peers.
     fn without_election(
         system: &KompactSystem,
         router: &RouterHandle,
         spec: ReplicaSpec<S, P>,
-    ) -> Result<(Self, omnipaxos_core::leader_election::Ballot, Vec<NodeId>), SpawnError> {
+    ) -> Result<(Self, Ballot, Vec<NodeId>), SpawnError> {
         let (config_id, pid) = (spec.config_id, router.pid());
         let mut peers = spec.nodes.clone();
         match peers.iter().position(|node| *node == pid) {
@@ -194,11 +196,12 @@ where
     /// [`SpawnError::Timeout`] where a component does not answer.
     pub fn start(self, system: &KompactSystem) -> Result<ReplicaHandle<S, P>, SpawnError> {
         let Self { handle, nodes } = self;
+        // First of all: what arrives before the components run waits for them.
+        handle.router.register(handle.config_id, &nodes)?;
         wait(system.start_notify(&handle.replica), "starting a replica")?;
         if let Some(election) = &handle.election {
             wait(system.start_notify(election), "starting an election")?;
         }
-        handle.router.register(handle.config_id, &nodes)?;
         Ok(handle)
     }
 }
@@ -209,7 +212,8 @@ where
     P: PaxosState + Send + 'static,
     P::Commit: Send + 'static,
 {
-    /// Spawns a replica and its election, wires and starts them. Not to be called inside a component.
+    /// Spawns a replica and its election, wires and starts them. Not to be called inside a
+    /// component.
     ///
     /// # Errors
     /// [`SpawnError`], for instance where this server is no member or its storage cannot be opened.
@@ -233,8 +237,8 @@ where
         &self.client
     }
 
-    /// Connects a subscriber while the replica runs; returns the index from which on its indications
-    /// will start. What is below can be read with [`ReplicaClient::read_decided`].
+    /// Connects a subscriber while the replica runs; returns the index from which on its
+    /// indications will start. What is below can be read with [`ReplicaClient::read_decided`].
     ///
     /// Not to be called inside `subscriber` or the replica itself.
     pub fn subscribe<C>(&self, subscriber: &Arc<Component<C>>) -> u64
@@ -251,8 +255,8 @@ where
         self.replica.on_definition(|r| r.subscribe(required))
     }
 
-    /// Stops the replica and its election, waits until a flush that is under way has ended, and gives
-    /// the storage back. Not to be called inside a component.
+    /// Stops the replica and its election, waits until a flush that is under way has ended, and
+    /// gives the storage back. Not to be called inside a component.
     ///
     /// # Errors
     /// [`StopError`] where a component does not end.

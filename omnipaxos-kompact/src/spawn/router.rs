@@ -39,8 +39,8 @@ impl<L: Lane> Clone for RouterLane<L> {
 }
 
 impl RouterHandle {
-    /// Spawns the routers of server `pid` and registers them at the system's dispatcher. Waits until
-    /// they run: not to be called inside a component.
+    /// Spawns the routers of server `pid` and registers them at the system's dispatcher. Waits
+    /// until they run: not to be called inside a component.
     ///
     /// # Errors
     /// [`SpawnError`] for a wrong setting, a system without networking, or where Kompact refuses.

@@ -12,7 +12,8 @@ impl Serialisable for Frame {
         SER_ID
     }
 
-    /// Exact: Kompact reserves buffers by it, and a message that outgrows them is lost half written.
+    /// Exact: Kompact reserves buffers by it, and a message that outgrows them is lost half
+    /// written.
     fn size_hint(&self) -> Option<usize> {
         Some(self.encoded_len())
     }

@@ -2,10 +2,10 @@
 
 use super::records::RecordsHead;
 use super::{
-    ENVELOPE_BYTES, EncodeError, Envelope, Kind, Limits, MAX_PACKET_BYTES, PROTOCOL_VERSION,
-    Packet, WireError, decode_body, decode_records, encode_onto, envelope_config, no_rest,
+    ClusterId, ENVELOPE_BYTES, EncodeError, Envelope, Kind, Limits, MAX_PACKET_BYTES,
+    PROTOCOL_VERSION, Packet, WireError, decode_body, decode_records, encode_onto, envelope_config,
+    no_rest,
 };
-use crate::config::ClusterId;
 use bytes::{Buf, BufMut, Bytes};
 use omnipaxos_core::leader_election::HeartbeatMessage;
 use omnipaxos_core::paxos::Message;

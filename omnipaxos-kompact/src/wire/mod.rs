@@ -25,7 +25,6 @@ mod tests;
 pub use codec::WireCodec;
 pub use frame::{Frame, Incoming};
 
-use crate::config::ClusterId;
 use omnipaxos_core::leader_election::{HeartbeatMessage, NodeId};
 use omnipaxos_core::paxos::Message;
 use omnipaxos_core::storage::{ConfigId, ENTRY_OVERHEAD};
@@ -33,6 +32,9 @@ use records::RecordsHead;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+/// Tells clusters apart: a packet of another cluster is dropped.
+pub type ClusterId = u64;
 
 /// The version of this format. A packet of any other version is dropped.
 pub const PROTOCOL_VERSION: u16 = 1;

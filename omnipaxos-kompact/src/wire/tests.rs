@@ -274,7 +274,10 @@ proptest! {
     }
 
     #[test]
-    fn random_heads_never_panic(kind in 1u8..3, body in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn random_heads_never_panic(
+        kind in 1u8..3,
+        body in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
         let mut bytes = bytes_of(prepare_req(Ballot::default()))[..ENVELOPE_BYTES].to_vec();
         let head_len = u32::try_from(body.len()).unwrap();
         bytes[2] = kind;

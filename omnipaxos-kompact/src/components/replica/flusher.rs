@@ -4,10 +4,10 @@ use super::messages::ReplicaMessage;
 use kompact::prelude::ActorRef;
 use omnipaxos_core::storage::{Commit, Flush, MemoryCommit, Operation, StorageError};
 use std::any::TypeId;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use thiserror::Error;
 
 /// Where the flushes of a replica run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,6 +32,11 @@ impl FlushMode {
     }
 }
 
+/// Why there is no thread for flushes.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("no thread: {0}")]
+pub(super) struct NoThread(String);
+
 /// Runs flushes, one at a time.
 #[derive(Debug)]
 pub(super) enum Flusher<C> {
@@ -48,17 +53,20 @@ impl<C: Commit + Send + 'static> Flusher<C> {
         mode: FlushMode,
         name: String,
         replica: ActorRef<ReplicaMessage>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, NoThread> {
         if mode.is_inline::<C>() {
             return Ok(Flusher::Inline);
         }
         let (flushes, to_run) = channel::<Flush<C>>();
-        let thread = std::thread::Builder::new().name(name).spawn(move || {
-            for flush in to_run {
-                let id = flush.id();
-                replica.tell(ReplicaMessage::Flushed(id, run(flush)));
-            }
-        })?;
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || {
+                for flush in to_run {
+                    let id = flush.id();
+                    replica.tell(ReplicaMessage::Flushed(id, run(flush)));
+                }
+            })
+            .map_err(|e| NoThread(e.to_string()))?;
         Ok(Flusher::Thread { flushes, thread })
     }
 

@@ -1,6 +1,6 @@
 //! What a replica does with each kind of input.
 
-use super::flusher::Flusher;
+use super::flusher::{Flusher, NoThread};
 use super::waiters::Waiter;
 use super::{
     FlushMode, Propose, Read, Reconfigure, ReplicaComponent, ReplicaMessage, ReplicaStatus, Trim,
@@ -14,7 +14,6 @@ use kompact::prelude::*;
 use omnipaxos_core::leader_election::Leader;
 use omnipaxos_core::paxos::{Message, Reconfiguration};
 use omnipaxos_core::storage::{PaxosState, ProposalId, Sequence};
-use std::io;
 use std::time::Instant;
 
 impl<S, P> ReplicaComponent<S, P>
@@ -24,7 +23,7 @@ where
     P::Commit: Send + 'static,
 {
     /// Without a thread there is a slower way: correct, but it holds up a thread of Kompact's.
-    pub(super) fn cannot_flush(&mut self, reason: &io::Error) {
+    pub(super) fn cannot_flush(&mut self, reason: &NoThread) {
         error!(
             self.log(), "no thread for flushes, they run inline";
             "pid" => self.pid, "config_id" => self.config_id, "reason" => %reason

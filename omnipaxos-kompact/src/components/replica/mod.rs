@@ -1,8 +1,8 @@
 //! The replica of one server in one configuration: a [`Paxos`] with a clock, a network and a disk.
 //!
-//! Whatever arrives is handled at once and marks the replica dirty; a message to itself, which lands
-//! behind everything that is queued already, then works it all off together: one flush, one round of
-//! outgoing messages, one batch of decided entries for a whole burst of input.
+//! Whatever arrives is handled at once and marks the replica dirty; a message to itself, which
+//! lands behind everything that is queued already, then works it all off together: one flush, one
+//! round of outgoing messages, one batch of decided entries for a whole burst of input.
 
 mod flusher;
 mod handlers;
@@ -116,12 +116,16 @@ where
         if let Some(flusher) = self.flusher.take() {
             flusher.stop();
         }
+        self.answer_all_stopped();
+        self.paxos.take().map(Paxos::into_storage)
+    }
+
+    fn answer_all_stopped(&mut self) {
         for waiter in self.waiters.take_all().into_values() {
             if let Some(event) = waiter.answer(Err(Stopped.into())) {
                 self.decided.trigger(event);
             }
         }
-        self.paxos.take().map(Paxos::into_storage)
     }
 
     /// As in the election: a stall must not end in a burst of ticks.
@@ -324,6 +328,11 @@ where
         }
         self.schedule_tick();
         self.mark_dirty();
+        Handled::OK
+    }
+
+    fn on_kill(&mut self) -> HandlerResult {
+        self.answer_all_stopped();
         Handled::OK
     }
 }

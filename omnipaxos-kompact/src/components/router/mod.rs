@@ -5,11 +5,11 @@ mod peers;
 
 pub use lane::{HeartbeatLane, Lane, PaxosLane};
 
-use crate::config::{ClusterId, OmniPaxosConfig};
+use crate::config::OmniPaxosConfig;
 use crate::counters::{Counters, DropLog, DropReason};
 use crate::network::buffer_config;
 use crate::ports::{LinkIndication, LinkPort, RouterEvent, RouterEventPort};
-use crate::wire::{EncodeError, Envelope, Frame, Incoming, WireCodec, WireError};
+use crate::wire::{ClusterId, EncodeError, Envelope, Frame, Incoming, WireCodec, WireError};
 use kompact::prelude::*;
 use kompact_net::{NetworkStatus, NetworkStatusPort};
 use omnipaxos_core::leader_election::NodeId;
@@ -211,7 +211,8 @@ impl<L: Lane> Router<L> {
         }
     }
 
-    /// What hazards.md asks of a receiver, in its order: the form, who speaks, of what.
+    /// Checks in this order: the form, whom it is for, who speaks, of which configuration. Only then
+    /// is the body decoded.
     fn receive(&mut self, incoming: Incoming) {
         let Envelope {
             config_id,
