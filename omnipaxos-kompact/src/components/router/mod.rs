@@ -211,8 +211,8 @@ impl<L: Lane> Router<L> {
         }
     }
 
-    /// Checks in this order: the form, whom it is for, who speaks, of which configuration. Only then
-    /// is the body decoded.
+    /// Checks in this order: the form, whom it is for, who speaks, of which configuration. Only
+    /// then is the body decoded.
     fn receive(&mut self, incoming: Incoming) {
         let Envelope {
             config_id,
