@@ -126,3 +126,8 @@ pub mod network;
 pub mod ports;
 pub mod spawn;
 pub mod wire;
+
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -160,6 +160,8 @@ impl PaxosState for MemoryState {
 pub struct MemoryCommit;
 
 impl Commit for MemoryCommit {
+    const WAITS: bool = false;
+
     fn run(self) -> Result<(), StorageError> {
         Ok(())
     }

@@ -76,6 +76,9 @@ pub trait PaxosState {
 
 /// A sealed unit of changes on its way to the medium.
 pub trait Commit {
+    /// Whether [`run`](Self::run) waits for a medium, so that it belongs on a thread that may wait.
+    const WAITS: bool = true;
+
     /// Writes the unit and waits until it is durable.
     ///
     /// # Errors

@@ -1,3 +1,6 @@
 //! All tests of the whole workspace: one binary, so that it is linked once.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
 mod architecture;
+mod tcp;

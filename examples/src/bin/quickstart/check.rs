@@ -8,8 +8,8 @@ use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::storage::ConfigId;
 use std::collections::BTreeMap;
 
-/// Checks that a log holds each line once, unchanged, and in a valid order: the lines that one server
-/// proposed in one configuration stand in the order in which it proposed them.
+/// Checks that a log holds each line once, unchanged, and in a valid order: the lines that one
+/// server proposed in one configuration stand in the order in which it proposed them.
 pub(crate) fn check(
     log: &Log,
     lines: &[Bytes],

@@ -1,6 +1,6 @@
-//! The first program: replicates the lines of a file over three servers, each a Kompact system of its
-//! own, on loopback TCP; kills the leader on the way; goes on in a next configuration with a new
-//! server; and checks at the end that all live servers hold the same log.
+//! The first program: replicates the lines of a file over three servers, each a Kompact system of
+//! its own, on loopback TCP; kills the leader on the way; goes on in a next configuration with a
+//! new server; and checks at the end that all live servers hold the same log.
 
 mod args;
 mod check;
@@ -172,7 +172,8 @@ fn reconfigure(
     Ok(())
 }
 
-/// The lines that the second configuration still has to decide: what the sealed log lacks, and `rest`.
+/// The lines that the second configuration still has to decide: what the sealed log lacks, and
+/// `rest`.
 fn missing(
     feeder: &mut Feeder,
     servers: &Servers,

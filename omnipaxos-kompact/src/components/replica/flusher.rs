@@ -2,8 +2,7 @@
 
 use super::messages::ReplicaMessage;
 use kompact::prelude::ActorRef;
-use omnipaxos_core::storage::{Commit, Flush, MemoryCommit, Operation, StorageError};
-use std::any::TypeId;
+use omnipaxos_core::storage::{Commit, Flush, Operation, StorageError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -13,7 +12,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FlushMode {
-    /// In the replica where the backend keeps everything in memory, on a thread otherwise.
+    /// In the replica where the backend never waits ([`Commit::WAITS`]), on a thread otherwise.
     #[default]
     Auto,
     /// In the replica's handler: right for a backend that never waits.
@@ -23,11 +22,11 @@ pub enum FlushMode {
 }
 
 impl FlushMode {
-    fn is_inline<C: 'static>(self) -> bool {
+    fn is_inline<C: Commit>(self) -> bool {
         match self {
             FlushMode::Inline => true,
             FlushMode::Thread => false,
-            FlushMode::Auto => TypeId::of::<C>() == TypeId::of::<MemoryCommit>(),
+            FlushMode::Auto => !C::WAITS,
         }
     }
 }
@@ -107,10 +106,18 @@ fn failed(detail: &str) -> StorageError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use omnipaxos_core::storage::MemoryCommit;
+
+    struct Disk;
+
+    impl Commit for Disk {
+        fn run(self) -> Result<(), StorageError> {
+            Ok(())
+        }
+    }
 
     #[test]
     fn memory_is_flushed_inline_and_everything_else_on_a_thread() {
-        struct Disk;
         assert!(FlushMode::Auto.is_inline::<MemoryCommit>());
         assert!(!FlushMode::Auto.is_inline::<Disk>());
         assert!(FlushMode::Inline.is_inline::<Disk>());

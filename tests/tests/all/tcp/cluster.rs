@@ -1,6 +1,6 @@
 //! Servers of one test, and what a test does to them.
 
-use crate::recorder::{Recorder, Records, payload};
+use crate::tcp::recorder::{Recorder, Records, payload};
 use kompact::KompactLogger;
 use kompact::prelude::*;
 use kompact_net::{NetworkStatus, NetworkStatusPort, NetworkStatusRequest, NetworkSystemExt as _};

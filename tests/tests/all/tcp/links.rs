@@ -1,6 +1,6 @@
 //! A link whose far end dies in the middle of a frame.
 
-use crate::cluster::{DEADLINE, Server, eventually, loopback};
+use crate::tcp::cluster::{DEADLINE, Server, eventually, loopback};
 use kompact::net::frames::{FRAME_HEAD_LEN, MAGIC_NUM};
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::Ballot;

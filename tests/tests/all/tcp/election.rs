@@ -1,6 +1,6 @@
 //! Who leads.
 
-use crate::cluster::{Cluster, eventually, memory};
+use crate::tcp::cluster::{Cluster, eventually, memory};
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::{Ballot, Leader};
 use omnipaxos_kompact::ports::{ElectionRequest, LeaderElectionPort};
@@ -85,10 +85,15 @@ fn another_election_can_be_plugged_in() {
         running.push((handle, recorder, records, promised));
     }
     let answers: Vec<_> = (0..100)
-        .map(|n| running[0].0.client().propose(crate::recorder::payload(n)))
+        .map(|n| {
+            running[0]
+                .0
+                .client()
+                .propose(crate::tcp::recorder::payload(n))
+        })
         .collect();
     for answer in answers {
-        crate::cluster::decided(answer);
+        crate::tcp::cluster::decided(answer);
     }
     for (_, _, records, promised) in &running {
         eventually("all entries", || records.numbers().len() == 100);

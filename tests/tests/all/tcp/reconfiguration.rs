@@ -1,6 +1,6 @@
 //! From one configuration to the next, both on the same routers.
 
-use crate::cluster::{Cluster, DEADLINE, eventually, memory};
+use crate::tcp::cluster::{Cluster, DEADLINE, eventually, memory};
 use kompact::prelude::*;
 use omnipaxos_core::paxos::ProposeError;
 use omnipaxos_kompact::counters::DropReason;
@@ -16,9 +16,9 @@ fn a_decided_stop_sign_leads_to_the_next_configuration() {
     }
     let client = cluster.server(1).client().clone();
     for n in 0..50 {
-        crate::cluster::decided(client.propose(crate::recorder::payload(n)));
+        crate::tcp::cluster::decided(client.propose(crate::tcp::recorder::payload(n)));
     }
-    let index = crate::cluster::decided(client.propose_reconfiguration(vec![1, 2, 4]));
+    let index = crate::tcp::cluster::decided(client.propose_reconfiguration(vec![1, 2, 4]));
     assert_eq!(index, 50);
     let refused = client.propose("late").wait_timeout(DEADLINE);
     assert!(matches!(

@@ -1,7 +1,7 @@
 //! Servers that die, come back, or are cut off.
 
-use crate::cluster::{Cluster, Server, decided, eventually, loopback, memory};
-use crate::recorder::payload;
+use crate::tcp::cluster::{Cluster, Server, decided, eventually, loopback, memory};
+use crate::tcp::recorder::payload;
 use omnipaxos_kompact::counters::DropReason;
 
 #[test]

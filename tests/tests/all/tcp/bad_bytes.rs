@@ -1,6 +1,6 @@
 //! Anyone may write to the port.
 
-use crate::cluster::{Cluster, eventually};
+use crate::tcp::cluster::{Cluster, eventually};
 use kompact::net::frames::MAGIC_NUM;
 use kompact::prelude::*;
 use omnipaxos_kompact::components::{PaxosLane, RouterOptions};
@@ -127,7 +127,7 @@ impl Serialisable for Babble {
 #[test]
 fn packets_that_are_not_ours_are_counted_by_their_reason() {
     let cluster = Cluster::start(3);
-    let stranger = crate::cluster::start_system(crate::cluster::loopback());
+    let stranger = crate::tcp::cluster::start_system(crate::tcp::cluster::loopback());
     let alias = RouterOptions::alias::<PaxosLane>(77, 1);
     let to = NamedPath::with_socket(Transport::Tcp, cluster.server(1).address(), alias);
     let babbler = stranger.create(move || Babbler {

@@ -1,7 +1,7 @@
 //! Backends that are slow, fail or panic.
 
-use crate::cluster::{Cluster, DEADLINE, Server, decided, eventually};
-use crate::recorder::payload;
+use crate::tcp::cluster::{Cluster, DEADLINE, Server, decided, eventually};
+use crate::tcp::recorder::payload;
 use kompact::prelude::*;
 use omnipaxos_core::paxos::ProposeError;
 use omnipaxos_core::storage::{
@@ -100,7 +100,7 @@ fn one_bad_disk(health: u8) {
     let bad = spawn(cluster.server(3), &disk);
     for pid in 1..=2 {
         let server = cluster.servers.get_mut(&pid).unwrap();
-        server.join(1, &[1, 2, 3], crate::cluster::memory());
+        server.join(1, &[1, 2, 3], crate::tcp::cluster::memory());
     }
     let (recorder, records) = cluster.server(3).recorder();
     bad.subscribe(&recorder);

@@ -1,7 +1,5 @@
 //! Replicas over real loopback TCP, each server a Kompact system of its own.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail their test")]
-
 mod bad_bytes;
 mod basics;
 mod cluster;

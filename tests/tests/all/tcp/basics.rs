@@ -1,7 +1,7 @@
 //! A cluster where nothing goes wrong.
 
-use crate::cluster::{Cluster, DEADLINE, Server, decided, eventually, loopback, memory};
-use crate::recorder::{number_of, payload};
+use crate::tcp::cluster::{Cluster, DEADLINE, Server, decided, eventually, loopback, memory};
+use crate::tcp::recorder::{number_of, payload};
 use kompact::prelude::*;
 use omnipaxos_core::paxos::{ProposeError, ReadError};
 use omnipaxos_core::storage::Entry;
