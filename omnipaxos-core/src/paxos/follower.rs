@@ -184,6 +184,7 @@ impl Follower {
         } else {
             r.decided()
         };
+        let known = sync.as_ref().map(|part| part.next);
         let mut part = match sync.take() {
             Some(part) if m.start <= part.next => part,
             // A part before this one was lost: it is asked for again by a tick.
@@ -209,9 +210,12 @@ impl Follower {
                 s: m.s,
                 from: part.next,
             };
+            // After a duplicate, asking once more would double all that follows.
+            if known != Some(part.next) {
+                self.waited = 0;
+                r.send_early(m.n.pid, Body::SyncRequest(request));
+            }
             *sync = Some(part);
-            self.waited = 0;
-            r.send_early(m.n.pid, Body::SyncRequest(request));
             return Ok(());
         }
         part.apply(r)?;

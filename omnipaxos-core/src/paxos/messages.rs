@@ -100,8 +100,8 @@ pub struct AcceptSync {
     pub start: u64,
     /// A part of the leader's log that fits a sync chunk.
     pub suffix: Records,
-    /// The length of the leader's log when this attempt was first answered: with it the follower
-    /// has accepted round `n`.
+    /// The length of the leader's log: once the follower has as much as the first part says, it has
+    /// accepted round `n`.
     pub end: u64,
     /// The leader's decided index.
     pub decided: u64,

@@ -39,8 +39,8 @@ enum Link {
     Unpromised,
     /// It has promised a higher round (R4).
     Refused,
-    /// It fetches an AcceptSync that goes up to `end`.
-    Syncing { end: u64 },
+    /// It fetches an AcceptSync, part by part.
+    Syncing,
     /// Its log follows this one.
     Synced(Flow),
 }
@@ -143,7 +143,7 @@ impl Progress {
         peer.link = if at + suffix.len() == end {
             Link::Synced(Flow::after_sync(at, end, suffix.cost()))
         } else {
-            Link::Syncing { end }
+            Link::Syncing
         };
         peer.told = r.decided();
         peer.quiet = 0;
@@ -169,14 +169,20 @@ impl Progress {
         let Some(peer) = self.peers.get_mut(&to) else {
             return Ok(());
         };
-        let Link::Syncing { end } = peer.link else {
-            return Ok(());
-        };
+        match &peer.link {
+            Link::Syncing => {}
+            // A late duplicate made it fetch an AcceptSync although the last one was in one part.
+            Link::Synced(flow) if !flow.confirmed() => peer.link = Link::Syncing,
+            _ => return Ok(()),
+        }
+        // It may have learned more (D1) than the log held when this attempt was first answered.
+        let end = r.storage.end_index();
         if m.from < r.storage.first_index() || m.from > end {
             return Err(Fault::Impossible("a SyncRequest outside the log"));
         }
         let suffix = r.storage.read(m.from, end, r.limits.sync_chunk_bytes)?;
         let decided = r.decided();
+        peer.waited = 0;
         peer.quiet = 0;
         peer.told = decided;
         let sync = AcceptSync {
@@ -199,7 +205,7 @@ impl Progress {
         let mut news = m.decided > peer.decided;
         match &mut peer.link {
             Link::Synced(flow) => news |= flow.confirm(m.len, m.gap),
-            Link::Syncing { .. } => {
+            Link::Syncing => {
                 let mut flow = Flow::after_sync(m.len, m.len, 0);
                 news |= flow.confirm(m.len, m.gap);
                 peer.link = Link::Synced(flow);
@@ -325,7 +331,11 @@ impl Progress {
                     }
                     repair || (due && !flow.confirmed())
                 }
-                // A follower fetches the parts of its AcceptSync itself.
+                // A follower fetches the parts itself, but its Accepted may be lost.
+                Link::Syncing if due => {
+                    peer.waited = 0;
+                    true
+                }
                 _ => continue,
             };
             if answer || peer.quiet >= r.limits.keepalive_ticks {
