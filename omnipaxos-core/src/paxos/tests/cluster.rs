@@ -48,6 +48,18 @@ pub(super) struct Server {
     pub(super) outcomes: BTreeMap<ProposalId, ProposalOutcome>,
 }
 
+/// What the network does to one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Lost,
+    /// Delivered twice in a row.
+    Doubled,
+    /// Delivered, and once more at the end.
+    Repeated,
+    /// Delivered at the end only.
+    Late,
+}
+
 /// Servers and the messages between them.
 pub(super) struct Cluster {
     pub(super) servers: BTreeMap<NodeId, Server>,
@@ -57,6 +69,12 @@ pub(super) struct Cluster {
     pub(super) cut: BTreeSet<(NodeId, NodeId)>,
     /// The longest decided log seen anywhere: all others must be prefixes of it (SC2).
     pub(super) log: Vec<Entry>,
+    /// How many messages were sent.
+    pub(super) sent: usize,
+    /// What happens to which message.
+    pub(super) fault: Option<(usize, Fault)>,
+    /// Messages that are delivered at the end.
+    pub(super) late: Vec<Message>,
     elections: u64,
 }
 
@@ -68,6 +86,9 @@ impl Cluster {
             wires: Vec::new(),
             cut: BTreeSet::new(),
             log: Vec::new(),
+            sent: 0,
+            fault: None,
+            late: Vec::new(),
             elections: 5,
         };
         for &pid in pids {
@@ -92,20 +113,11 @@ impl Cluster {
     }
 
     pub(super) fn get(&mut self, pid: NodeId) -> &mut Replica {
-        self.servers
-            .get_mut(&pid)
-            .unwrap()
-            .up
-            .as_mut()
-            .expect("a server that is up")
+        self.servers.get_mut(&pid).unwrap().up.as_mut().expect("a server that is up")
     }
 
     pub(super) fn start(&mut self, pid: NodeId) {
-        let peers = self
-            .pids()
-            .into_iter()
-            .filter(|peer| *peer != pid)
-            .collect();
+        let peers = self.pids().into_iter().filter(|peer| *peer != pid).collect();
         let config = self.config.clone();
         let server = self.servers.get_mut(&pid).unwrap();
         let replica = Paxos::try_with(CONFIG, pid, peers, server.disk.clone(), config).unwrap();
@@ -131,9 +143,7 @@ impl Cluster {
     /// Flushes `pid` and puts what it sends on the wires.
     pub(super) fn output(&mut self, pid: NodeId) {
         let server = self.servers.get_mut(&pid).unwrap();
-        let Some(replica) = server.up.as_mut() else {
-            return;
-        };
+        let Some(replica) = server.up.as_mut() else { return };
         if let Some((flush, disk)) = server.flushing.take() {
             let id = flush.id();
             replica.finish_flush(id, flush.run()).unwrap();
@@ -148,9 +158,7 @@ impl Cluster {
     /// One step of the pipelined way out: begins a flush, or ends the one under way.
     pub(super) fn output_pipelined(&mut self, pid: NodeId) {
         let server = self.servers.get_mut(&pid).unwrap();
-        let Some(replica) = server.up.as_mut() else {
-            return;
-        };
+        let Some(replica) = server.up.as_mut() else { return };
         if let Some((flush, disk)) = server.flushing.take() {
             let id = flush.id();
             replica.finish_flush(id, flush.run()).unwrap();
@@ -164,26 +172,33 @@ impl Cluster {
     }
 
     fn wire(&mut self, messages: Vec<Message>) {
-        let cut = &self.cut;
-        self.wires.extend(
-            messages
-                .into_iter()
-                .filter(|m| !cut.contains(&(m.from, m.to))),
-        );
+        for message in messages {
+            if self.cut.contains(&(message.from, message.to)) {
+                continue;
+            }
+            let at = self.sent;
+            self.sent += 1;
+            let fault = self.fault.filter(|(which, _)| *which == at);
+            match fault.map(|(_, fault)| fault) {
+                None => self.wires.push(message),
+                Some(Fault::Lost) => {}
+                Some(Fault::Doubled) => self.wires.extend([message.clone(), message]),
+                Some(Fault::Repeated) => {
+                    self.late.push(message.clone());
+                    self.wires.push(message);
+                }
+                Some(Fault::Late) => self.late.push(message),
+            }
+        }
     }
 
     /// Takes what `pid` decided and holds it against the whole cluster's log (SC2, SC3).
     fn take_decided(&mut self, pid: NodeId) {
         let server = self.servers.get_mut(&pid).unwrap();
-        let Some(replica) = server.up.as_mut() else {
-            return;
-        };
+        let Some(replica) = server.up.as_mut() else { return };
         let taken = replica.take_decided(u64::MAX);
         let from = taken.first_index as usize;
-        assert!(
-            from <= self.log.len(),
-            "server {pid} skipped decided entries"
-        );
+        assert!(from <= self.log.len(), "server {pid} skipped decided entries");
         for (at, entry) in (from..).zip(taken.entries) {
             match self.log.get(at) {
                 Some(known) => assert_eq!(known, &entry, "index {at} at server {pid}"),
@@ -194,10 +209,7 @@ impl Cluster {
             }
         }
         let stop_sign = self.log.iter().position(Entry::is_stop_sign);
-        assert!(
-            stop_sign.is_none_or(|at| at + 1 == self.log.len()),
-            "an entry after a StopSign"
-        );
+        assert!(stop_sign.is_none_or(|at| at + 1 == self.log.len()), "an entry after a StopSign");
         server.outcomes.extend(replica.take_outcomes());
     }
 
@@ -245,6 +257,37 @@ impl Cluster {
         for _ in 0..ticks {
             self.tick();
             self.settle();
+        }
+    }
+
+    /// Elects `pid` and lets its messages through.
+    pub(super) fn lead(&mut self, pid: NodeId) -> Ballot {
+        let ballot = self.elect(pid);
+        self.settle();
+        ballot
+    }
+
+    /// Cuts or heals both directions between two servers.
+    pub(super) fn link(&mut self, a: NodeId, b: NodeId, up: bool) {
+        for pair in [(a, b), (b, a)] {
+            if up {
+                self.cut.remove(&pair);
+            } else {
+                self.cut.insert(pair);
+            }
+        }
+    }
+
+    /// Proposes `what` at `pid`, which takes it.
+    pub(super) fn propose(&mut self, pid: NodeId, what: &str) -> ProposalId {
+        self.get(pid).propose_normal(what.to_owned()).expect("a proposal that is taken")
+    }
+
+    /// Asserts that `pids` have decided exactly `log`.
+    #[track_caller]
+    pub(super) fn assert_decided(&self, pids: &[NodeId], log: &[&str]) {
+        for pid in pids {
+            assert_eq!(self.decided(*pid), log, "at server {pid}");
         }
     }
 
