@@ -42,6 +42,13 @@ impl Run {
         })
     }
 
+    /// Whether proposals can have these identities.
+    fn is_possible(&self) -> bool {
+        let id = self.first;
+        let named = self.count > 0 && id.number > 0 && id.session > 0 && id.proposer > 0;
+        named && id.number.checked_add(self.count).is_some()
+    }
+
     /// Whether `next` continues this run.
     pub(crate) fn continues_with(&self, next: &Run) -> bool {
         self.first.proposer == next.first.proposer
@@ -131,9 +138,7 @@ impl Records {
     pub fn new(entries: Vec<Entry>, runs: Vec<Run>) -> Result<Self, RecordsError> {
         let mut named = 0u64;
         for run in &runs {
-            let id = run.first;
-            let possible = run.count > 0 && id.number > 0 && id.session > 0 && id.proposer > 0;
-            if !possible || id.number.checked_add(run.count).is_none() {
+            if !run.is_possible() {
                 return Err(RecordsError::Run(*run));
             }
             named = named
@@ -289,20 +294,18 @@ impl RecordsBuilder {
         Self::default()
     }
 
-    /// Adds a record; `false`, and nothing added, behind a StopSign.
+    /// Adds a record; `false`, and nothing added, behind a StopSign or with an impossible identity.
     pub fn push(&mut self, id: ProposalId, entry: Entry) -> bool {
-        if self.inner.entries.last().is_some_and(Entry::is_stop_sign) {
+        let run = Run {
+            first: id,
+            count: 1,
+        };
+        if self.inner.entries.last().is_some_and(Entry::is_stop_sign) || !run.is_possible() {
             return false;
         }
         self.inner.cost += entry.cost();
         self.inner.entries.push(entry);
-        Run::push_onto(
-            &mut self.inner.runs,
-            Run {
-                first: id,
-                count: 1,
-            },
-        );
+        Run::push_onto(&mut self.inner.runs, run);
         true
     }
 
