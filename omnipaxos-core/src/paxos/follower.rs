@@ -24,8 +24,11 @@ pub(super) struct Follower {
     stuck: u32,
     /// What came next of them in the log at the last tick.
     stuck_at: u64,
-    /// Rotates over the peers that are asked for help.
-    turn: usize,
+    /// Which peer is asked next for decided entries.
+    donor: Turn,
+    /// Which peer is asked next to pass proposals on. A turn of its own: with one for both, each use
+    /// could meet the same peers for ever.
+    relay: Turn,
     /// A Prepare or a resync was asked for since the last tick: once is enough.
     asked: bool,
     /// An Accepted is due, with or without a gap.
@@ -61,6 +64,18 @@ struct Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Due {
     gap: bool,
+}
+
+/// Goes round the peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Turn(usize);
+
+impl Turn {
+    fn next(&mut self, peers: &[NodeId]) -> Option<NodeId> {
+        let at = self.0.checked_rem(peers.len())?;
+        self.0 = at + 1;
+        Some(peers[at])
+    }
 }
 
 impl Follower {
@@ -420,7 +435,7 @@ impl Follower {
 
     /// Asks the next peer in turn for decided entries (D1).
     fn request_learning<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
-        if let Some(peer) = self.next_peer(r) {
+        if let Some(peer) = self.donor.next(&r.peers) {
             r.send_early(peer, Body::LearnRequest(LearnRequest { from: r.decided() }));
         }
     }
@@ -482,17 +497,11 @@ impl Follower {
             self.forward(r, leader);
         }
         let proposals = r.proposals.lacking(next, r.limits.accept_frame_bytes);
-        if let Some(peer) = self.next_peer(r)
+        if let Some(peer) = self.relay.next(&r.peers)
             && Some(peer) != leader
         {
             r.send_proposals(peer, Body::Propose(Propose { proposals, hops: 1 }));
         }
-    }
-
-    fn next_peer<S: Sequence, P: PaxosState>(&mut self, r: &Replica<S, P>) -> Option<NodeId> {
-        let peer = r.peers.get(self.turn % r.peers.len().max(1)).copied();
-        self.turn = (self.turn + 1) % r.peers.len().max(1);
-        peer
     }
 
     fn in_sync<S: Sequence, P: PaxosState>(
