@@ -483,7 +483,7 @@ impl Follower {
             self.stuck = 0;
             return;
         }
-        self.stuck += 1;
+        self.stuck = self.stuck.saturating_add(1);
         if self.stuck < r.limits.resend_ticks {
             return;
         }

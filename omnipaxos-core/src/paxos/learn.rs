@@ -38,6 +38,10 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         let Some(end) = end else {
             return Err(Fault::Impossible("learned entries beyond what is decided"));
         };
+        let owner = m.decided_round.pid;
+        if owner != self.replica.pid && !self.replica.is_peer(owner) {
+            return Err(Fault::Impossible("a round of an unknown server"));
+        }
         let (promised, ours) = (self.replica.promised(), self.replica.decided());
         if m.start > ours || end <= ours || self.replica.storage.sealed().is_some() {
             return Ok(());

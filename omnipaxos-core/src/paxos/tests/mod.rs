@@ -2,5 +2,7 @@
 
 mod cluster;
 mod every_message;
+mod fuzz;
 mod lab;
+mod partial;
 mod random;
