@@ -7,7 +7,7 @@ use crate::paxos::{
     PaxosConfig, Prepare, PrepareReq, Promise, Propose, Refuse, SyncRequest,
 };
 use crate::storage::{
-    Entry, MemorySequence, MemoryState, ProposalId, Records, RecordsBuilder, StopSign, Storage,
+    Entry, MemorySequence, MemoryState, ProposalId, Records, RecordsBuilder, State, StopSign, Storage,
 };
 
 /// The replica under test; its peers are 2 and 3.
@@ -85,7 +85,7 @@ impl Lab {
     pub(super) fn follower(config: PaxosConfig, n: Ballot, log: &[&str], decided: u64) -> Self {
         let mut lab = Self::new(config);
         lab.prepare(n, 1, Ballot::default(), 0);
-        let sync = lab.sync(n, 1, 0, log, log.len() as u64, decided);
+        let sync = accept_sync(n, 1, 0, log, log.len() as u64, decided);
         lab.get(n.pid, sync);
         assert_eq!(lab.paxos.leader(), Some(n.pid));
         lab
@@ -160,6 +160,16 @@ impl Lab {
         sent
     }
 
+    #[track_caller]
+    pub(super) fn assert_log(&self, log: &[&str], decided: u64) {
+        assert_eq!(self.log(), log);
+        assert_eq!(self.paxos.decided_index(), decided);
+    }
+
+    pub(super) fn state(&self) -> &State {
+        self.paxos.replica.storage.state()
+    }
+
     /// The whole log, as text.
     pub(super) fn log(&self) -> Vec<String> {
         let storage = &self.paxos.replica.storage;
@@ -175,19 +185,6 @@ impl Lab {
             [(_, Body::Promise(promise))] => promise.clone(),
             other => panic!("{other:?}"),
         }
-    }
-
-    /// An AcceptSync whose proposals continue what the log holds at `start`.
-    pub(super) fn sync(
-        &self,
-        n: Ballot,
-        s: u64,
-        start: u64,
-        suffix: &[&str],
-        end: u64,
-        decided: u64,
-    ) -> Body {
-        accept_sync(n, s, start, suffix, end, decided)
     }
 }
 

@@ -4,5 +4,6 @@ mod cluster;
 mod every_message;
 mod fuzz;
 mod lab;
+mod lines_leader;
 mod partial;
 mod random;

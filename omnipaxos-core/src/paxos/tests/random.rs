@@ -190,7 +190,14 @@ impl Run {
             self.cluster.get(pid).handle_leader(Leader::new(ballot));
         }
         // A server that does not hear the leader gets a frame of proposals through at a time.
-        self.cluster.run(if self.chained { 2000 } else { 400 });
+        for _ in 0..if self.chained { 40 } else { 8 } {
+            self.cluster.run(50);
+            let len = self.cluster.log.len() as u64;
+            let mut replicas = self.cluster.servers.values().filter_map(|s| s.up.as_ref());
+            if replicas.all(|r| r.decided_index() == len && r.replica.proposals.is_empty()) {
+                break;
+            }
+        }
         let len = self.cluster.log.len();
         for pid in self.pids.clone() {
             let hears = !self.cluster.cut.contains(&(leader, pid));

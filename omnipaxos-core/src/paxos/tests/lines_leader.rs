@@ -1,0 +1,284 @@
+//! Lines L1-L5 of docs/PROTOCOL.md, one replica and its messages at a time.
+
+use super::lab::{
+    Lab, accepted, ballot, decide, gap, names, prepare, promise, propose, records_of, tiny,
+};
+use crate::ballot::{Ballot, Leader};
+use crate::paxos::{Accept, AcceptSync, Body, PaxosConfig, Propose};
+use crate::quorum::Quorum;
+
+fn config() -> PaxosConfig {
+    PaxosConfig::default()
+}
+
+fn accept_sync_in(sent: &[(u64, Body)]) -> &AcceptSync {
+    match sent {
+        [(_, Body::AcceptSync(m)), ..] => m,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn accepts_in(sent: &[(u64, Body)]) -> Vec<(u64, &Accept)> {
+    let accepts = sent.iter().filter_map(|(to, body)| match body {
+        Body::Accept(m) => Some((*to, m)),
+        _ => None,
+    });
+    accepts.collect()
+}
+
+/// Has accepted `log` from 2 in round 2, one entry of it decided, and leads 5 in phase Prepare.
+fn candidate_with(log: &[&str]) -> Lab {
+    let mut lab = Lab::follower(config(), ballot(2, 2), log, 1);
+    lab.paxos.handle_leader(Leader::new(ballot(5, 1)));
+    lab.sent();
+    lab
+}
+
+#[test]
+fn l1_prepares_everyone_once_its_own_promise_is_durable() {
+    let mut lab = Lab::follower(config(), ballot(2, 2), &["a", "b"], 1);
+    let n = ballot(5, 1);
+    lab.paxos.handle_leader(Leader::new(n));
+    assert_eq!(lab.paxos.promised(), n);
+    assert!(!lab.paxos.is_leader());
+    assert_eq!(lab.paxos.take_sendable(), []);
+    let expected = prepare(n, 1, ballot(2, 2), 2, 1, None);
+    assert_eq!(lab.sent(), [(2, expected.clone()), (3, expected)]);
+}
+
+#[test]
+fn l1_stale_repeated_and_foreign_leader_events_change_nothing() {
+    let mut lab = Lab::leader(config(), ballot(5, 1), &["a"]);
+    let before = lab.paxos.clone();
+    for n in [ballot(5, 1), ballot(4, 1), ballot(4, 2), ballot(9, 4), Ballot::default()] {
+        lab.paxos.handle_leader(Leader::new(n));
+        assert_eq!(lab.paxos, before, "{n}");
+    }
+}
+
+#[test]
+fn l1_a_leader_of_whom_another_is_elected_follows_but_promises_nothing() {
+    let mut lab = Lab::leader(config(), ballot(5, 1), &["a"]);
+    lab.paxos.handle_leader(Leader::new(ballot(6, 2)));
+    assert_eq!(lab.paxos.leader(), None);
+    assert_eq!(lab.paxos.promised(), ballot(5, 1));
+    lab.assert_log(&["a"], 0);
+}
+
+#[test]
+fn l1_proposals_wait_for_phase_accept() {
+    let mut lab = Lab::candidate(config(), ballot(5, 1));
+    lab.paxos.propose_normal("a").unwrap();
+    assert_eq!(lab.sent(), []);
+    assert_eq!(lab.get(2, propose(1, &["lost"])), []);
+    lab.assert_log(&[], 0);
+    lab.get(2, promise(ballot(5, 1), 1, Ballot::default(), 0, 0, &[]));
+    lab.assert_log(&["a"], 0);
+}
+
+#[test]
+fn l2_adopts_a_log_of_a_higher_round_from_the_own_decided_index_on() {
+    let mut lab = candidate_with(&["a", "b", "c"]);
+    let sent = lab.get(3, promise(ballot(5, 1), 1, ballot(3, 3), 2, 1, &["x"]));
+    lab.assert_log(&["a", "x"], 1);
+    assert_eq!(lab.state().accepted_round, ballot(5, 1));
+    let sync = accept_sync_in(&sent);
+    assert_eq!((sync.start, sync.end, sync.decided, sync.suffix.len()), (2, 2, 1, 0));
+}
+
+#[test]
+fn l2_appends_what_it_lacks_of_a_log_of_its_own_round() {
+    let mut lab = candidate_with(&["a", "b"]);
+    let sent = lab.get(3, promise(ballot(5, 1), 1, ballot(2, 2), 4, 1, &["c", "d"]));
+    lab.assert_log(&["a", "b", "c", "d"], 1);
+    assert_eq!(accept_sync_in(&sent).start, 4);
+}
+
+/// By (round, length), never by length alone.
+#[test]
+fn l2_keeps_its_own_log_where_that_is_the_best() {
+    let mut lab = candidate_with(&["a", "b"]);
+    let longer_but_older = promise(ballot(5, 1), 1, ballot(1, 3), 3, 0, &["x", "y", "z"]);
+    let sent = lab.get(3, longer_but_older);
+    lab.assert_log(&["a", "b"], 1);
+    let sync = accept_sync_in(&sent);
+    assert_eq!((sync.start, sync.suffix.len()), (0, 2));
+}
+
+#[test]
+fn l2_ignores_promises_of_other_rounds_and_attempts() {
+    let mut lab = candidate_with(&["a"]);
+    let none = Ballot::default();
+    lab.ignores(2, promise(ballot(4, 1), 1, none, 0, 0, &[]));
+    lab.ignores(2, promise(ballot(5, 1), 0, none, 0, 0, &[]));
+    lab.ignores(2, promise(ballot(5, 1), 2, none, 0, 0, &[]));
+    lab.refuses(2, promise(ballot(5, 2), 1, none, 0, 0, &[]));
+    lab.refuses(2, promise(ballot(5, 1), 1, ballot(6, 2), 0, 0, &[]));
+    lab.refuses(2, promise(ballot(5, 1), 1, none, 1, 2, &[]));
+}
+
+#[test]
+fn l2_needs_a_prepare_quorum_and_counts_a_promise_once() {
+    let quorum = Some(Quorum::flexible(3, 1, 3).unwrap());
+    let mut lab = Lab::candidate(PaxosConfig { quorum, ..config() }, ballot(5, 1));
+    let empty = promise(ballot(5, 1), 1, Ballot::default(), 0, 0, &[]);
+    for _ in 0..3 {
+        assert_eq!(lab.get(2, empty.clone()), []);
+    }
+    assert!(!lab.paxos.is_leader());
+    lab.get(3, empty);
+    assert!(lab.paxos.is_leader());
+}
+
+#[test]
+fn l2_its_own_promise_counts_once_it_is_durable() {
+    let mut lab = Lab::new(config());
+    lab.paxos.handle_leader(Leader::new(ballot(5, 1)));
+    let flush = lab.paxos.begin_flush().unwrap();
+    let empty = promise(ballot(5, 1), 1, Ballot::default(), 0, 0, &[]);
+    // Impossible before the Prepare has left, but a duplicate of the world could send it.
+    lab.paxos.handle_message(super::lab::message(2, empty)).unwrap();
+    assert!(!lab.paxos.is_leader());
+    lab.paxos.finish_flush(flush.id(), Ok(())).unwrap();
+    assert!(lab.paxos.is_leader());
+}
+
+#[test]
+fn l2_nothing_waiting_is_appended_behind_an_adopted_stop_sign() {
+    let mut lab = Lab::candidate(config(), ballot(5, 1));
+    lab.paxos.propose_normal("late").unwrap();
+    lab.get(3, promise(ballot(5, 1), 1, ballot(3, 3), 2, 0, &["a", "STOP"]));
+    lab.assert_log(&["a", "StopSign(8)"], 0);
+    lab.get(2, propose(1, &["later"]));
+    lab.assert_log(&["a", "StopSign(8)"], 0);
+}
+
+/// How far a promiser's log is trusted: the three cases of L2, here for late promises (L3).
+#[test]
+fn l3_a_late_promise_is_trusted_by_the_rule_of_l2() {
+    let n = ballot(5, 1);
+    // (its accepted round, its length, its decided index) -> where the AcceptSync starts.
+    let cases = [
+        ("its round is n", n, 2, 1, 2),
+        ("the adopted round, shorter", ballot(2, 2), 2, 1, 2),
+        ("the adopted round, longer", ballot(2, 2), 9, 1, 3),
+        ("the adopted round, decided", ballot(2, 2), 1, 1, 1),
+        ("an older round", ballot(1, 3), 3, 0, 0),
+        ("an older round, decided in part", ballot(1, 3), 3, 1, 1),
+        ("a higher round that is not adopted", ballot(4, 3), 3, 1, 1),
+    ];
+    for (what, round, len, decided, start) in cases {
+        let mut lab = candidate_with(&["a", "b", "c"]);
+        lab.get(2, promise(n, 1, ballot(2, 2), 3, 1, &[]));
+        lab.get(2, propose(4, &["d"]));
+        let sent = lab.get(3, promise(n, 1, round, len, decided, &[]));
+        let sync = accept_sync_in(&sent);
+        assert_eq!((sync.start, sync.end), (start, 4), "{what}");
+        assert_eq!(sync.suffix.len(), 4 - start, "{what}");
+        assert_eq!(sent[0].0, 3);
+    }
+}
+
+#[test]
+fn l3_a_late_promise_gets_the_decided_index() {
+    let mut lab = Lab::leader(config(), ballot(5, 1), &["a", "b"]);
+    lab.get(2, accepted(ballot(5, 1), 1, 2, 0));
+    let sent = lab.get(3, promise(ballot(5, 1), 1, Ballot::default(), 0, 0, &[]));
+    assert_eq!(accept_sync_in(&sent).decided, 2);
+}
+
+#[test]
+fn l4_entries_go_to_those_who_promised() {
+    let mut lab = Lab::leader(config(), ballot(5, 1), &[]);
+    lab.get(2, accepted(ballot(5, 1), 1, 0, 0));
+    lab.paxos.propose_normal("a").unwrap();
+    let sent = lab.get(2, propose(1, &["b", "c"]));
+    let accepts = accepts_in(&sent);
+    assert_eq!(names(&sent), [(2, "Accept")]);
+    assert_eq!((accepts[0].1.start, accepts[0].1.entries.len()), (0, 3));
+}
+
+#[test]
+fn l4_a_stop_sign_is_the_last_entry_that_is_ever_appended() {
+    let mut lab = Lab::leader(config(), ballot(5, 1), &["a", "STOP"]);
+    lab.assert_log(&["a", "StopSign(8)"], 0);
+    lab.paxos.propose_normal("late").unwrap_err();
+    lab.get(3, Body::Propose(Propose {
+        proposals: records_of(3, 1, &["later"]),
+        hops: 1,
+    }));
+    lab.assert_log(&["a", "StopSign(8)"], 0);
+}
+
+#[test]
+fn l4_r3_a_gap_is_sent_again_from_what_is_confirmed() {
+    let mut lab = Lab::leader(tiny(), ballot(5, 1), &[]);
+    lab.get(2, accepted(ballot(5, 1), 1, 0, 0));
+    let sent = lab.get(2, propose(1, &["a", "b", "c", "d", "e"]));
+    let starts = |sent: &[(u64, Body)]| -> Vec<u64> {
+        accepts_in(sent).iter().map(|(_, m)| m.start).collect()
+    };
+    assert_eq!(starts(&sent), [0, 2, 4]);
+    // The second frame was lost: the third reports a gap. One frame probes, then all the rest goes.
+    let sent = lab.get(2, gap(ballot(5, 1), 1, 2));
+    assert_eq!(starts(&sent), [2]);
+    assert_eq!(starts(&lab.get(2, gap(ballot(5, 1), 1, 2))), [0u64; 0]);
+    let sent = lab.get(2, accepted(ballot(5, 1), 1, 4, 2));
+    assert_eq!(starts(&sent), [4]);
+}
+
+#[test]
+fn l5_decides_what_a_quorum_accepted_in_this_round() {
+    let mut lab = Lab::leader(config(), ballot(5, 1), &["a", "b", "c"]);
+    let sent = lab.get(2, accepted(ballot(5, 1), 1, 2, 0));
+    assert_eq!(lab.paxos.decided_index(), 2);
+    assert_eq!(sent, [(2, decide(ballot(5, 1), 1, 2, false))]);
+    // Late and repeated ones neither lower nor raise it.
+    lab.get(2, accepted(ballot(5, 1), 1, 1, 0));
+    lab.get(2, accepted(ballot(5, 1), 1, 2, 0));
+    assert_eq!(lab.paxos.decided_index(), 2);
+}
+
+#[test]
+fn l5_counts_each_server_once() {
+    let quorum = Some(Quorum::flexible(1, 3, 3).unwrap());
+    let mut lab = Lab::candidate(PaxosConfig { quorum, ..config() }, ballot(5, 1));
+    assert!(lab.paxos.is_leader(), "a prepare quorum of one");
+    let empty = promise(ballot(5, 1), 1, Ballot::default(), 0, 0, &[]);
+    lab.get(2, empty.clone());
+    lab.get(3, empty);
+    lab.get(2, propose(1, &["a", "b"]));
+    for _ in 0..3 {
+        lab.get(2, accepted(ballot(5, 1), 1, 2, 0));
+    }
+    assert_eq!(lab.paxos.decided_index(), 0);
+    lab.get(3, accepted(ballot(5, 1), 1, 1, 0));
+    assert_eq!(lab.paxos.decided_index(), 1);
+}
+
+#[test]
+fn l5_ignores_other_attempts_and_rounds_and_refuses_the_impossible() {
+    let mut lab = Lab::leader(config(), ballot(5, 1), &["a", "b"]);
+    lab.ignores(2, accepted(ballot(5, 1), 0, 2, 0));
+    lab.ignores(2, accepted(ballot(5, 1), 2, 2, 0));
+    lab.ignores(2, accepted(ballot(4, 1), 1, 2, 0));
+    // It never promised, so it is not in this round at all.
+    lab.ignores(3, accepted(ballot(5, 1), 1, 2, 0));
+    lab.refuses(2, accepted(ballot(5, 1), 1, 3, 0));
+    lab.refuses(2, accepted(ballot(5, 1), 1, u64::MAX, 0));
+    lab.refuses(2, accepted(ballot(5, 1), 1, 1, 2));
+    lab.refuses(2, accepted(ballot(5, 2), 1, 1, 0));
+}
+
+/// An entry of an earlier round is decided by adopting it in a new one, not by counting its copies.
+#[test]
+fn l5_acceptance_in_an_earlier_round_does_not_count() {
+    let mut lab = Lab::leader(config(), ballot(5, 1), &["a"]);
+    lab.paxos.handle_leader(Leader::new(ballot(7, 1)));
+    lab.sent();
+    lab.get(2, accepted(ballot(5, 1), 1, 1, 0));
+    lab.get(2, promise(ballot(7, 1), 1, ballot(5, 1), 1, 0, &[]));
+    assert_eq!(lab.paxos.decided_index(), 0);
+    lab.get(2, accepted(ballot(7, 1), 1, 1, 0));
+    assert_eq!(lab.paxos.decided_index(), 1);
+}
