@@ -26,8 +26,8 @@ pub(super) struct Follower {
     stuck_at: u64,
     /// Which peer is asked next for decided entries.
     donor: Turn,
-    /// Which peer is asked next to pass proposals on. A turn of its own: with one for both, each use
-    /// could meet the same peers for ever.
+    /// Which peer is asked next to pass proposals on. A turn of its own: with one for both, each
+    /// use could meet the same peers for ever.
     relay: Turn,
     /// A Prepare or a resync was asked for since the last tick: once is enough.
     asked: bool,

@@ -1,6 +1,7 @@
 //! No message, in any order, from anyone, can make a replica panic or halt.
 //!
-//! Forged messages may break agreement (they are not authenticated here), so nothing is said about logs.
+//! Forged messages may break agreement (they are not authenticated here), so nothing is said about
+//! logs.
 
 use super::cluster::{CONFIG, Replica, Rng};
 use super::lab::tiny;
@@ -26,7 +27,11 @@ struct Fuzz {
 impl Fuzz {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let config = if rng.chance(80) { tiny() } else { PaxosConfig::default() };
+        let config = if rng.chance(80) {
+            tiny()
+        } else {
+            PaxosConfig::default()
+        };
         let replica = |pid: NodeId| {
             let peers = [1, 2, 3].into_iter().filter(|peer| *peer != pid).collect();
             let disk = Storage::with(MemorySequence::new(), MemoryState::new());
@@ -67,7 +72,11 @@ impl Fuzz {
         let replica = &self.replicas[self.target];
         let state = replica.replica.storage.state();
         let (promised, accepted) = (state.promised, state.accepted_round);
-        let pid = if self.rng.chance(80) { owner } else { self.pid() };
+        let pid = if self.rng.chance(80) {
+            owner
+        } else {
+            self.pid()
+        };
         match self.rng.below(10) {
             0..5 => promised,
             5 => accepted,
@@ -207,8 +216,16 @@ impl Fuzz {
     fn forge(&mut self) {
         let from = self.rng.below(3) + 1;
         let from = if self.rng.chance(2) { self.pid() } else { from };
-        let config_id = if self.rng.chance(2) { self.index() } else { CONFIG };
-        let to = if self.rng.chance(2) { self.pid() } else { self.target as NodeId + 1 };
+        let config_id = if self.rng.chance(2) {
+            self.index()
+        } else {
+            CONFIG
+        };
+        let to = if self.rng.chance(2) {
+            self.pid()
+        } else {
+            self.target as NodeId + 1
+        };
         let body = self.body(from);
         self.deliver(
             self.target,
@@ -257,7 +274,10 @@ impl Fuzz {
                 let me = self.target as NodeId + 1;
                 let messages = self.replicas[self.target].get_outgoing_msgs();
                 for m in &messages {
-                    assert!((1..4).contains(&m.to) && m.to != me && m.from == me, "{m:?}");
+                    assert!(
+                        (1..4).contains(&m.to) && m.to != me && m.from == me,
+                        "{m:?}"
+                    );
                 }
                 self.wires.extend(messages);
                 self.wires.truncate(100);
@@ -282,7 +302,11 @@ impl Fuzz {
 
 #[test]
 fn forged_messages_never_panic_and_never_halt() {
-    let number = |name: &str| std::env::var(name).ok().map(|n| n.parse().expect("a number"));
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|n| n.parse().expect("a number"))
+    };
     let seeds = match number("FUZZ_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("FUZZ_SEEDS").unwrap_or(2500),

@@ -7,7 +7,8 @@ use crate::paxos::{
     PaxosConfig, Prepare, PrepareReq, Promise, Propose, Refuse, SyncRequest,
 };
 use crate::storage::{
-    Entry, MemorySequence, MemoryState, ProposalId, Records, RecordsBuilder, State, StopSign, Storage,
+    Entry, MemorySequence, MemoryState, ProposalId, Records, RecordsBuilder, State, StopSign,
+    Storage,
 };
 
 /// The replica under test; its peers are 2 and 3.
@@ -91,7 +92,8 @@ impl Lab {
         lab
     }
 
-    /// Leads `n` in phase Accept with the promise of server 2, which has nothing; `log` is proposed.
+    /// Leads `n` in phase Accept with the promise of server 2, which has nothing; `log` is
+    /// proposed.
     pub(super) fn leader(config: PaxosConfig, n: Ballot, log: &[&str]) -> Self {
         let mut lab = Self::candidate(config, n);
         lab.get(2, promise(n, 1, Ballot::default(), 0, 0, &[]));
@@ -188,7 +190,8 @@ impl Lab {
     }
 }
 
-// Entry `i` of a log that a test makes up is proposal `i + 1` of server 2, unless it says otherwise.
+// Entry `i` of a log that a test makes up is proposal `i + 1` of server 2, unless it says
+// otherwise.
 
 pub(super) fn prepare(
     n: Ballot,
@@ -217,7 +220,11 @@ pub(super) fn promise(
     decided: u64,
     suffix: &[&str],
 ) -> Body {
-    let decided_round = if decided > 0 { accepted_round } else { Ballot::default() };
+    let decided_round = if decided > 0 {
+        accepted_round
+    } else {
+        Ballot::default()
+    };
     let start = len - suffix.len() as u64;
     Body::Promise(Promise {
         n,

@@ -43,8 +43,8 @@ fn beyond_2_proposals_reach_an_unheard_leader_through_a_peer() {
     assert_eq!(outcomes.len(), 2, "{outcomes:?}");
 }
 
-/// Looking for decided entries and relaying proposals both go from peer to peer: neither may keep the
-/// other away from the only peer that helps.
+/// Looking for decided entries and relaying proposals both go from peer to peer: neither may keep
+/// the other away from the only peer that helps.
 #[test]
 fn beyond_2_relaying_and_learning_do_not_starve_each_other() {
     for (peers_first, resend_ticks) in [(true, 5), (false, 5), (true, 1), (false, 3)] {
@@ -101,7 +101,11 @@ fn beyond_1_one_way_cuts_heal() {
         cluster.cut.clear();
         cluster.run(25);
         for pid in [1, 2, 3] {
-            assert_eq!(cluster.decided(pid).len(), 3, "server {pid}, {from} to {to} was cut");
+            assert_eq!(
+                cluster.decided(pid).len(),
+                3,
+                "server {pid}, {from} to {to} was cut"
+            );
             assert_eq!(cluster.get(pid).leader(), Some(1), "server {pid}");
         }
     }
