@@ -190,8 +190,10 @@ impl Lab {
     }
 }
 
-// Entry `i` of a log that a test makes up is proposal `i + 1` of server 2, unless it says
-// otherwise.
+/// Entry `i` of a log that a test makes up is proposal `i + 1` of server 2.
+fn records_at(index: u64, entries: &[&str]) -> Records {
+    records(index.min(1 << 40) + 1, entries)
+}
 
 pub(super) fn prepare(
     n: Ballot,
@@ -234,7 +236,7 @@ pub(super) fn promise(
         decided,
         decided_round,
         start,
-        suffix: records(start + 1, suffix),
+        suffix: records_at(start, suffix),
     })
 }
 
@@ -246,7 +248,7 @@ pub(super) fn accept_sync(
     end: u64,
     decided: u64,
 ) -> Body {
-    let suffix = records(start + 1, suffix);
+    let suffix = records_at(start, suffix);
     Body::AcceptSync(AcceptSync {
         n,
         s,
@@ -262,7 +264,7 @@ pub(super) fn accept(n: Ballot, s: u64, start: u64, entries: &[&str], decided: u
         n,
         s,
         start,
-        entries: records(start + 1, entries),
+        entries: records_at(start, entries),
         decided,
         decided_by_all: 0,
     })
@@ -317,7 +319,7 @@ pub(super) fn learn_request(from: u64) -> Body {
 pub(super) fn learn(start: u64, entries: &[&str], decided: u64, decided_round: Ballot) -> Body {
     Body::Learn(Learn {
         start,
-        entries: records(start + 1, entries),
+        entries: records_at(start, entries),
         decided,
         decided_round,
     })

@@ -4,6 +4,7 @@ mod cluster;
 mod every_message;
 mod fuzz;
 mod lab;
+mod lines_follower;
 mod lines_leader;
 mod partial;
 mod random;
