@@ -545,6 +545,11 @@ impl Sync {
             self.equal_to += decided;
         }
         let rest = lacking.skip(decided);
+        let staged = self.staged.last();
+        if !rest.is_empty() && staged.is_some_and(|part| part.stop_sign().is_some()) {
+            // Found out only when all of it is applied, it would cut the log for nothing.
+            return Err(Fault::Impossible("entries behind a StopSign"));
+        }
         self.next = self.equal_to + self.staged.iter().map(Records::len).sum::<u64>() + rest.len();
         if !rest.is_empty() {
             self.staged.push(rest);

@@ -15,6 +15,8 @@ pub(super) struct Promises {
     /// The leader's own promise counts once this flush has ended.
     own: FlushId,
     source: Option<Source>,
+    /// Who was asked last for decided entries, and from where.
+    learning: Option<(NodeId, u64)>,
     waited: u32,
     /// Decided index and position in the source's log when something was last sent again.
     seen: (u64, u64),
@@ -53,6 +55,7 @@ impl Promises {
             refused: BTreeSet::new(),
             own,
             source: None,
+            learning: None,
             waited: 0,
             seen: (0, 0),
             repeats: 0,
@@ -67,7 +70,10 @@ impl Promises {
                 source.accepted_round == promised.accepted_round && source.len == promised.len;
             if !same {
                 self.source = None;
-            } else if promised.start == source.next && !promised.suffix.is_empty() {
+            } else if promised.start == source.next
+                && !promised.suffix.is_empty()
+                && source.parts.last().is_none_or(|part| part.stop_sign().is_none())
+            {
                 source.next += promised.suffix.len();
                 source.parts.push(promised.suffix);
                 return;
@@ -149,7 +155,10 @@ impl Promises {
             let best = best.clone();
             best.learn(r)?;
             if best.decided > r.decided() {
-                r.send_early(peer, Body::LearnRequest(LearnRequest { from: r.decided() }));
+                let from = r.decided();
+                if self.learning.replace((peer, from)) != Some((peer, from)) {
+                    r.send_early(peer, Body::LearnRequest(LearnRequest { from }));
+                }
                 return Ok(None);
             }
             // What was learned may have changed which log is the best.
@@ -231,6 +240,7 @@ impl Promises {
             return;
         }
         self.repeats += 1;
+        self.learning = None;
         if let Some(source) = &mut self.source {
             source.asked = None;
         }
