@@ -147,6 +147,14 @@ impl Lab {
         assert_eq!(self.paxos, before, "an ignored message changed something");
     }
 
+    /// Hands in a message of which only is noted that the leader lives.
+    #[track_caller]
+    pub(super) fn ignores_but_hears(&mut self, body: Body) {
+        let before = self.paxos.replica.clone();
+        self.paxos.handle_message(message(3, body)).unwrap();
+        assert_eq!(self.paxos.replica, before);
+    }
+
     pub(super) fn sent(&mut self) -> Vec<(NodeId, Body)> {
         let sent = self.paxos.get_outgoing_msgs();
         sent.into_iter().map(|m| (m.to, m.body)).collect()

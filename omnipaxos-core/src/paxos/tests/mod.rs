@@ -1,5 +1,6 @@
 //! Tests of one replica and of small clusters, message by message and at random.
 
+mod chunks;
 mod cluster;
 mod every_message;
 mod fuzz;
