@@ -133,7 +133,12 @@ impl Follower {
                     self.answer(false);
                     return Ok(());
                 }
-                Phase::Promised { s, .. } if m.s == s => {}
+                Phase::Promised { s, .. } if m.s == s => {
+                    // The leader repeats itself: it may have trimmed what this server lacks.
+                    if m.decided > r.decided() && m.suffix_from.is_none() {
+                        self.request_learning(r);
+                    }
+                }
                 _ => self.phase = Phase::Promised { s: m.s, sync: None },
             }
         } else {
