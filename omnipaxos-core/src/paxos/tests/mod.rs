@@ -2,9 +2,11 @@
 
 mod chunks;
 mod cluster;
+mod early_sends;
 mod every_message;
 mod fuzz;
 mod lab;
+mod learning;
 mod lines_follower;
 mod lines_leader;
 mod partial;
