@@ -21,6 +21,14 @@ pub enum StartError {
     /// A limit or timeout that must be at least 1 is 0.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
+    /// `read_from` asks for entries that were trimmed: they would be missing without a word.
+    #[error("reading was to start at index {from}, but entries below {first} were trimmed")]
+    Trimmed {
+        /// Where reading was to start.
+        from: u64,
+        /// The first retained index.
+        first: u64,
+    },
     /// Storage could not be opened.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -88,6 +96,9 @@ pub enum ReconfigureError {
     /// The next configuration names a server twice.
     #[error("server {0} is named twice")]
     DuplicatePid(NodeId),
+    /// Configuration `u64::MAX` has no next one.
+    #[error("no configuration can follow this one")]
+    LastConfiguration,
     /// Refused like any proposal.
     #[error(transparent)]
     Propose(#[from] ProposeError),

@@ -128,7 +128,12 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             .as_ref()
             .unwrap_or(&Quorum::majority(peers.len() + 1));
         let opened = checked.and_then(|_| Ok(storage.open()?));
-        let read_from = config.read_from.unwrap_or(storage.first_index());
+        let first = storage.first_index();
+        let read_from = config.read_from.unwrap_or(first);
+        let opened = opened.and_then(|()| match read_from {
+            from if from < first => Err(StartError::Trimmed { from, first }),
+            _ => Ok(()),
+        });
         let session = storage.state().session;
         let proposals = Proposals::new(pid, session, storage.flushes().covering_now());
         let replica = Replica {
@@ -284,7 +289,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         let next = next.into();
         next.check()?;
         self.may_propose()?;
-        let entry = Entry::StopSign(next.stop_sign(self.replica.config_id));
+        let next = next.stop_sign(self.replica.config_id)?;
+        let entry = Entry::StopSign(next);
         let (size, limit) = (entry.cost(), self.replica.limits.max_entry_bytes);
         if size > limit {
             return Err(ProposeError::TooLarge { size, limit }.into());

@@ -38,13 +38,13 @@ impl Reconfiguration {
     }
 
     /// The StopSign that ends configuration `current`.
-    pub(super) fn stop_sign(self, current: ConfigId) -> StopSign {
-        StopSign {
-            config_id: current + 1,
+    pub(super) fn stop_sign(self, current: ConfigId) -> Result<StopSign, ReconfigureError> {
+        Ok(StopSign {
+            config_id: current.checked_add(1).ok_or(ReconfigureError::LastConfiguration)?,
             nodes: self.nodes,
             metadata: self.metadata,
             skip_prepare_use_leader: None,
-        }
+        })
     }
 }
 

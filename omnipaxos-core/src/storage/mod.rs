@@ -78,13 +78,25 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         self.state = self.paxos_state.load()?.unwrap_or_default();
         self.flushes = Flushes::default();
         let (first, end) = (self.first_index(), self.end_index());
-        let decided = self.state.decided;
-        if first > decided || decided > end || self.state.accepted_round > self.state.promised {
+        let State {
+            promised,
+            accepted_round,
+            decided,
+            decided_round,
+            session,
+            ..
+        } = self.state;
+        let possible = first <= decided
+            && decided <= end
+            && accepted_round <= promised
+            && decided_round <= promised
+            && session < u64::MAX;
+        if !possible {
             return Err(StorageError::Corrupt {
                 operation: Operation::Load,
                 detail: format!(
-                    "decided {decided} with a log of [{first}, {end}), promised {} and accepted {}",
-                    self.state.promised, self.state.accepted_round
+                    "decided {decided} in {decided_round} with a log of [{first}, {end}), \
+                     promised {promised}, accepted {accepted_round}, session {session}"
                 ),
             });
         }
