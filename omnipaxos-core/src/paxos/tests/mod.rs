@@ -11,3 +11,4 @@ mod lines_follower;
 mod lines_leader;
 mod partial;
 mod random;
+mod storage_errors;
