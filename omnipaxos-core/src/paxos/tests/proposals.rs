@@ -1,0 +1,211 @@
+//! "Beyond" 2: each proposal is decided at most once, in the order of its proposer, and never lost in
+//! silence.
+
+use super::cluster::Cluster;
+use super::lab::{Lab, accepted, ballot, names, propose, records_of};
+use crate::paxos::{Body, PaxosConfig, ProposalOutcome, Propose};
+use crate::storage::{ProposalId, Records, RecordsBuilder};
+
+fn leader() -> Lab {
+    Lab::leader(PaxosConfig::default(), ballot(5, 1), &[])
+}
+
+fn in_session(session: u64, first: u64, entries: &[&str]) -> Body {
+    let mut builder = RecordsBuilder::new();
+    builder.extend((first..).zip(entries).map(|(number, entry)| {
+        let id = ProposalId { proposer: 2, session, number };
+        (id, (*entry).to_owned().into())
+    }));
+    Body::Propose(Propose { proposals: builder.build(), hops: 1 })
+}
+
+#[test]
+fn beyond_2_duplicates_and_overlaps_enter_the_log_once() {
+    let mut lab = leader();
+    lab.get(2, propose(1, &["a", "b"]));
+    lab.get(2, propose(1, &["a", "b"]));
+    lab.get(3, propose(2, &["b", "c", "d"]));
+    lab.get(2, propose(1, &["a"]));
+    lab.assert_log(&["a", "b", "c", "d"], 0);
+}
+
+#[test]
+fn beyond_2_nothing_is_taken_behind_a_gap() {
+    let mut lab = leader();
+    lab.get(2, propose(2, &["b"]));
+    lab.assert_log(&[], 0);
+    lab.get(2, propose(1, &["a"]));
+    lab.get(2, propose(3, &["c"]));
+    lab.assert_log(&["a"], 0);
+    lab.get(2, propose(2, &["b", "c"]));
+    lab.assert_log(&["a", "b", "c"], 0);
+    lab.get(2, propose(1 << 60, &["z"]));
+    lab.assert_log(&["a", "b", "c"], 0);
+}
+
+#[test]
+fn beyond_2_a_later_session_ends_the_earlier_ones() {
+    let mut lab = leader();
+    lab.get(2, in_session(3, 1, &["a"]));
+    lab.get(2, in_session(2, 1, &["old"]));
+    lab.get(2, in_session(4, 2, &["not the first"]));
+    lab.assert_log(&["a"], 0);
+    lab.get(2, in_session(4, 1, &["b"]));
+    lab.get(2, in_session(3, 2, &["late"]));
+    lab.assert_log(&["a", "b"], 0);
+}
+
+/// One message of several proposers and sessions: what one lacks does not hold up the others.
+#[test]
+fn beyond_2_each_run_is_judged_alone() {
+    let mut lab = leader();
+    let parts = [
+        records_of(2, 2, &["gap"]),
+        records_of(3, 1, &["a", "b"]),
+        records_of(2, 1, &["c"]),
+        records_of(3, 2, &["b", "d"]),
+    ];
+    let entries = parts.iter().flat_map(|p| p.entries().to_vec()).collect();
+    let runs = parts.iter().flat_map(|p| p.runs().to_vec()).collect();
+    let proposals = Records::new(entries, runs).unwrap();
+    lab.get(2, Body::Propose(Propose { proposals, hops: 0 }));
+    lab.assert_log(&["a", "b", "c", "d"], 0);
+}
+
+#[test]
+fn beyond_2_a_deposed_leaders_proposals_are_proposed_again() {
+    let mut cluster = Cluster::new(&[1, 2, 3], PaxosConfig::default());
+    cluster.settle();
+    cluster.lead(1);
+    cluster.link(1, 2, false);
+    cluster.link(1, 3, false);
+    let ids = ["a", "b"].map(|what| cluster.propose(1, what));
+    cluster.settle();
+    cluster.lead(2);
+    cluster.propose(2, "c");
+    cluster.settle();
+    cluster.assert_decided(&[2, 3], &["c"]);
+    assert_eq!(cluster.get(1).log_len(), 2, "its own, accepted by nobody else");
+    cluster.link(1, 2, true);
+    cluster.link(1, 3, true);
+    cluster.run(25);
+    cluster.assert_decided(&[1, 2, 3], &["c", "a", "b"]);
+    for (id, at) in ids.iter().zip(1..) {
+        assert_eq!(cluster.servers[&1].outcomes[id], ProposalOutcome::Decided(at));
+    }
+}
+
+/// The other way round: a later leader adopts what the deposed one had proposed.
+#[test]
+fn beyond_2_a_deposed_leaders_proposals_are_adopted_once() {
+    let mut cluster = Cluster::new(&[1, 2, 3], PaxosConfig::default());
+    cluster.settle();
+    cluster.lead(1);
+    cluster.link(1, 2, false);
+    cluster.cut.insert((3, 1));
+    let id = cluster.propose(1, "a");
+    cluster.settle();
+    cluster.lead(2);
+    cluster.settle();
+    cluster.assert_decided(&[2, 3], &["a"]);
+    cluster.cut.clear();
+    cluster.run(25);
+    cluster.assert_decided(&[1, 2, 3], &["a"]);
+    assert_eq!(cluster.servers[&1].outcomes[&id], ProposalOutcome::Decided(0));
+}
+
+#[test]
+fn beyond_2_the_order_of_one_proposer_holds_across_leaders() {
+    let mut cluster = Cluster::new(&[1, 2, 3], PaxosConfig::default());
+    cluster.settle();
+    for round in 0..6 {
+        cluster.elect(1 + round % 3);
+        for at in 0..3 {
+            cluster.propose(2, &format!("{}", round * 3 + at));
+            cluster.output(2);
+            cluster.output(1 + round % 3);
+            // The last messages of each leader arrive, in the wrong order, after the next one's.
+            cluster.wires.reverse();
+        }
+    }
+    cluster.settle();
+    cluster.run(60);
+    let expected: Vec<String> = (0..18).map(|at| at.to_string()).collect();
+    for pid in [1, 2, 3] {
+        assert_eq!(cluster.decided(pid), expected);
+    }
+}
+
+#[test]
+fn beyond_2_dropped_is_said_only_once_the_sealed_log_lacks_it() {
+    let mut cluster = Cluster::new(&[1, 2, 3], PaxosConfig::default());
+    cluster.settle();
+    cluster.lead(1);
+    cluster.cut.insert((3, 1));
+    let lost = cluster.propose(3, "lost");
+    cluster.settle();
+    let stop = cluster.get(1).propose_reconfiguration(vec![1, 2]).unwrap();
+    cluster.cut.insert((2, 1));
+    cluster.settle();
+    // The StopSign is in every log but not decided.
+    assert!(cluster.get(3).propose_normal("late").is_err());
+    cluster.run(30);
+    assert_eq!(cluster.servers[&3].outcomes.get(&lost), None);
+    cluster.cut.clear();
+    cluster.run(30);
+    assert_eq!(cluster.servers[&1].outcomes[&stop], ProposalOutcome::Decided(0));
+    assert_eq!(cluster.servers[&3].outcomes[&lost], ProposalOutcome::Dropped);
+    cluster.assert_decided(&[1, 2, 3], &["StopSign(8)"]);
+}
+
+#[test]
+fn beyond_2_a_relay_passes_on_to_its_leader_once() {
+    let mut lab = Lab::follower(PaxosConfig::default(), ballot(2, 2), &[], 0);
+    let body = |hops| {
+        let proposals = records_of(3, 1, &["a"]);
+        Body::Propose(Propose { proposals, hops })
+    };
+    assert_eq!(lab.get(3, body(1)), [(2, body(0))]);
+    lab.ignores(3, body(0));
+    // Not back to the leader that sent it.
+    lab.ignores(2, body(1));
+    let mut lab = Lab::new(PaxosConfig::default());
+    lab.ignores(3, body(u8::MAX));
+}
+
+#[test]
+fn beyond_2_forwarding_is_coalesced_and_repeated_by_ticks_only() {
+    let mut lab = Lab::follower(PaxosConfig::default(), ballot(2, 2), &[], 0);
+    for what in ["a", "b", "c"] {
+        lab.paxos.propose_normal(what).unwrap();
+    }
+    assert_eq!(names(&lab.sent()), [(2, "Propose")]);
+    assert_eq!(lab.sent(), []);
+    assert_eq!(lab.ticks(4), []);
+    let again = names(&lab.ticks(4));
+    assert_eq!(again, [(2, "Propose")]);
+}
+
+#[test]
+fn beyond_2_forwarding_respects_the_window() {
+    let config = PaxosConfig { window_bytes: 50, accept_frame_bytes: 40, ..PaxosConfig::default() };
+    let mut lab = Lab::follower(config, ballot(2, 2), &[], 0);
+    for _ in 0..100 {
+        lab.paxos.propose_normal("x").unwrap();
+    }
+    assert_eq!(names(&lab.sent()), [(2, "Propose"), (2, "Propose")]);
+    assert_eq!(lab.sent(), []);
+}
+
+#[test]
+fn outcomes_come_once_and_in_order() {
+    let mut lab = leader();
+    let ids = ["a", "b", "c"].map(|what| lab.paxos.propose_normal(what).unwrap());
+    lab.sent();
+    lab.get(2, accepted(ballot(5, 1), 1, 2, 0));
+    let decided = |at: usize| (ids[at], ProposalOutcome::Decided(at as u64));
+    assert_eq!(lab.paxos.take_outcomes(), [decided(0), decided(1)]);
+    assert_eq!(lab.paxos.take_outcomes(), []);
+    lab.get(2, accepted(ballot(5, 1), 1, 3, 0));
+    assert_eq!(lab.paxos.take_outcomes(), [decided(2)]);
+}
