@@ -38,6 +38,10 @@ impl Flow {
         self.next
     }
 
+    pub(super) fn acked(&self) -> u64 {
+        self.acked
+    }
+
     pub(super) fn confirmed(&self) -> bool {
         self.confirmed
     }

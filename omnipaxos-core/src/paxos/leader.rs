@@ -140,11 +140,11 @@ impl Leading {
                 self.adopt(r)
             }
             Phase::Accept(progress) => {
-                // It has lost the attempt that it confirmed before.
-                if progress.has_confirmed(from) {
-                    self.prepare_again(r, from);
+                if progress.is_late(from, &promised, self.n) {
                     return Ok(());
                 }
+                // It may have lost the attempt that it confirmed before. A new attempt for each Promise
+                // would have no end where everything is delivered twice.
                 progress.synchronise(r, self.n, m.s, from, &promised)
             }
         }

@@ -87,9 +87,15 @@ impl Progress {
             .count()
     }
 
-    pub(super) fn has_confirmed(&self, peer: NodeId) -> bool {
-        let link = self.peers.get(&peer).map(|peer| &peer.link);
-        matches!(link, Some(Link::Synced(flow)) if flow.confirmed())
+    /// Whether `promised` comes from before what `peer` has confirmed in the same attempt: with that it
+    /// had accepted round `n`, in which its log never shrinks.
+    pub(super) fn is_late(&self, peer: NodeId, promised: &Promised, n: Ballot) -> bool {
+        match self.peers.get(&peer).map(|peer| &peer.link) {
+            Some(Link::Synced(flow)) if flow.confirmed() => {
+                promised.accepted_round < n || promised.len < flow.acked()
+            }
+            _ => false,
+        }
     }
 
     /// The link to `peer` was lost: what was on its way may be gone. `false` if it has to be
