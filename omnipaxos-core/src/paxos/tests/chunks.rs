@@ -283,17 +283,25 @@ fn f2_a_late_sync_in_parts_never_cuts_what_was_accepted_in_its_round() {
 
 /// The leader's record of a follower only grows within its round, whatever arrives late.
 #[test]
-fn l3_a_late_promise_of_a_confirmed_attempt_starts_a_new_one() {
+fn l3_a_late_promise_of_a_confirmed_attempt_is_ignored() {
     let n = ballot(5, 1);
     let mut lab = Lab::leader(PaxosConfig::default(), n, &["a", "b"]);
     lab.get(2, accepted(n, 1, 2, 2));
-    let sent = lab.get(2, promise(n, 1, Ballot::default(), 0, 0, &[]));
-    assert_eq!(sent, [(2, prepare(n, 2, n, 2, 2, None))]);
-    // The old attempt is over.
-    lab.ignores(2, accepted(n, 1, 2, 2));
     lab.ignores(2, promise(n, 1, Ballot::default(), 0, 0, &[]));
-    let sent = lab.get(2, promise(n, 2, n, 2, 2, &[]));
-    assert_eq!(sent, [(2, accept_sync(n, 2, 2, &[], 2, 2))]);
+    lab.ignores(2, promise(n, 1, ballot(4, 2), 2, 2, &[]));
+    lab.ignores(2, promise(n, 1, n, 1, 1, &[]));
+}
+
+/// A restarted follower took a late duplicate of the Prepare for its latest attempt.
+#[test]
+fn l3_a_follower_that_lost_a_confirmed_attempt_is_synchronised_again() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(PaxosConfig::default(), n, &["a", "b"]);
+    lab.get(2, accepted(n, 1, 2, 2));
+    let sent = lab.get(2, promise(n, 1, n, 2, 2, &[]));
+    assert_eq!(sent, [(2, accept_sync(n, 1, 2, &[], 2, 2))]);
+    lab.get(2, accepted(n, 1, 2, 2));
+    assert_eq!(lab.get(2, propose(3, &["c"])), [(2, accept(n, 1, 2, &["c"], 2))]);
 }
 
 #[test]
