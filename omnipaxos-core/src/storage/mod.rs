@@ -143,7 +143,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             .filter(|_| self.state.decided == self.end_index())
     }
 
-    /// What the undecided tail costs. Counts an append that is decided in part as a whole.
+    /// What the undecided tail costs. Counts an append that is decided or cut in part as a whole.
     pub(crate) fn tail_cost(&self) -> u64 {
         self.tail_cost
     }
@@ -207,6 +207,11 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             self.tail.pop_back();
         }
         while let Some((_, cost)) = self.tail_costs.pop_back_if(|(end, _)| *end > from) {
+            let start = self.tail_costs.back().map_or(self.state.decided, |(end, _)| *end);
+            if start < from {
+                self.tail_costs.push_back((from, cost));
+                break;
+            }
             self.tail_cost -= cost;
         }
         self.next_at_end.clone_from(&self.state.next);
