@@ -130,9 +130,14 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         let opened = checked.and_then(|_| Ok(storage.open()?));
         let first = storage.first_index();
         let read_from = config.read_from.unwrap_or(first);
-        let opened = opened.and_then(|()| match read_from {
-            from if from < first => Err(StartError::Trimmed { from, first }),
-            _ => Ok(()),
+        let trimmed = StartError::Trimmed {
+            from: read_from,
+            first,
+        };
+        let opened = opened.and(if read_from < first {
+            Err(trimmed)
+        } else {
+            Ok(())
         });
         let session = storage.state().session;
         let proposals = Proposals::new(pid, session, storage.flushes().covering_now());

@@ -40,7 +40,9 @@ impl Reconfiguration {
     /// The StopSign that ends configuration `current`.
     pub(super) fn stop_sign(self, current: ConfigId) -> Result<StopSign, ReconfigureError> {
         Ok(StopSign {
-            config_id: current.checked_add(1).ok_or(ReconfigureError::LastConfiguration)?,
+            config_id: current
+                .checked_add(1)
+                .ok_or(ReconfigureError::LastConfiguration)?,
             nodes: self.nodes,
             metadata: self.metadata,
             skip_prepare_use_leader: None,

@@ -207,7 +207,10 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             self.tail.pop_back();
         }
         while let Some((_, cost)) = self.tail_costs.pop_back_if(|(end, _)| *end > from) {
-            let start = self.tail_costs.back().map_or(self.state.decided, |(end, _)| *end);
+            let start = self
+                .tail_costs
+                .back()
+                .map_or(self.state.decided, |(end, _)| *end);
             if start < from {
                 self.tail_costs.push_back((from, cost));
                 break;

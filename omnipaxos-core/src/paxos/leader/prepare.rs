@@ -72,7 +72,10 @@ impl Promises {
                 self.source = None;
             } else if promised.start == source.next
                 && !promised.suffix.is_empty()
-                && source.parts.last().is_none_or(|part| part.stop_sign().is_none())
+                && source
+                    .parts
+                    .last()
+                    .is_none_or(|part| part.stop_sign().is_none())
             {
                 source.next += promised.suffix.len();
                 source.parts.push(promised.suffix);
