@@ -143,8 +143,8 @@ impl Leading {
                 if progress.is_late(from, &promised, self.n) {
                     return Ok(());
                 }
-                // It may have lost the attempt that it confirmed before. A new attempt for each Promise
-                // would have no end where everything is delivered twice.
+                // It may have lost the attempt that it confirmed before. A new attempt for each
+                // Promise would have no end where everything is delivered twice.
                 progress.synchronise(r, self.n, m.s, from, &promised)
             }
         }

@@ -379,7 +379,8 @@ proptest! {
             }
             prop_assert_eq!(&storage.next_at_end, &model.next_of(model.end()));
             prop_assert_eq!(&storage.state().next, &model.next_of(model.decided));
-            // An append that is decided or cut in part counts as a whole, so that never too much fits.
+            // An append that is decided or cut in part counts as a whole, so that never too much
+            // fits.
             prop_assert!(storage.tail_cost() >= model.tail_cost());
             if model.decided == model.end() {
                 prop_assert_eq!(storage.tail_cost(), 0);

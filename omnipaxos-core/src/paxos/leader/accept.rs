@@ -87,8 +87,8 @@ impl Progress {
             .count()
     }
 
-    /// Whether `promised` comes from before what `peer` has confirmed in the same attempt: with that it
-    /// had accepted round `n`, in which its log never shrinks.
+    /// Whether `promised` comes from before what `peer` has confirmed in the same attempt: with
+    /// that it had accepted round `n`, in which its log never shrinks.
     pub(super) fn is_late(&self, peer: NodeId, promised: &Promised, n: Ballot) -> bool {
         match self.peers.get(&peer).map(|peer| &peer.link) {
             Some(Link::Synced(flow)) if flow.confirmed() => {

@@ -1,5 +1,6 @@
-//! "Beyond" 4: logs that do not fit one message, in both directions. Decided parts enter the log as they
-//! come; the undecided tail enters all together, with the round. And late duplicates of all that.
+//! "Beyond" 4: logs that do not fit one message, in both directions. Decided parts enter the log as
+//! they come; the undecided tail enters all together, with the round. And late duplicates of all
+//! that.
 
 use super::lab::{
     Lab, accept, accept_sync, accepted, ballot, decide, learn, learn_request, message, names,
@@ -156,8 +157,8 @@ fn beyond_4_a_leader_answers_who_learned_past_the_end_of_its_sync() {
     assert_eq!(sent, [(3, accept_sync(n, 1, 6, &[], 6, 6))]);
 }
 
-/// A second Promise got its answer in one part, which was lost; a late duplicate of the first answer
-/// makes the follower fetch in parts.
+/// A second Promise got its answer in one part, which was lost; a late duplicate of the first
+/// answer makes the follower fetch in parts.
 #[test]
 fn beyond_4_a_leader_answers_who_fetches_although_it_takes_it_for_synchronised() {
     let n = ballot(5, 1);

@@ -97,8 +97,8 @@ fn d1_in_sync_with_the_round_of_the_entries_stays_in_sync() {
     lab.assert_log(&["a", "b", "c", "d", "e", "f"], 5);
 }
 
-/// What a round accepted holds all that was chosen in it and before: this donor lies, or this server's
-/// disk does.
+/// What a round accepted holds all that was chosen in it and before: this donor lies, or this
+/// server's disk does.
 #[test]
 fn d1_refuses_a_contradiction() {
     let mut lab = follower();

@@ -163,7 +163,8 @@ fn memory_depends_on_the_number_of_servers_not_on_pids() {
     assert_eq!(size([1, 2, 3]), size([u64::MAX, 1 << 40, 10_000_000]));
 }
 
-/// No follower is sent more than a window and a frame before it confirms something; and each gets on.
+/// No follower is sent more than a window and a frame before it confirms something; and each gets
+/// on.
 #[test]
 fn the_window_bounds_what_is_on_its_way_to_a_follower() {
     let config = PaxosConfig {

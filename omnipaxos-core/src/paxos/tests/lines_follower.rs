@@ -254,7 +254,8 @@ fn f3_answers_a_batch_of_accepts_once() {
     assert_eq!(lab.sent(), [(2, accepted(n, 1, 6, 1))]);
 }
 
-/// R3: the follower has no AcceptSync, so the leader has to begin again. Asking once a tick is enough.
+/// R3: the follower has no AcceptSync, so the leader has to begin again. Asking once a tick is
+/// enough.
 #[test]
 fn f3_r3_out_of_sync_it_asks_instead() {
     let mut lab = follower();

@@ -98,7 +98,8 @@ fn sc2_the_longest_log_does_not_win_over_a_later_round() {
     cluster.assert_decided(&[1, 3], &["new", "old-1", "old-2", "old-3"]);
 }
 
-/// The only quorum-connected server has an outdated log: it leads all the same (constrained election).
+/// The only quorum-connected server has an outdated log: it leads all the same (constrained
+/// election).
 #[test]
 fn sc2_a_leader_with_an_outdated_log_adopts_before_it_decides() {
     let mut cluster = three();

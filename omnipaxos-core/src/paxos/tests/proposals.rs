@@ -1,5 +1,5 @@
-//! "Beyond" 2: each proposal is decided at most once, in the order of its proposer, and never lost in
-//! silence.
+//! "Beyond" 2: each proposal is decided at most once, in the order of its proposer, and never lost
+//! in silence.
 
 use super::cluster::Cluster;
 use super::lab::{Lab, accepted, ballot, names, propose, records_of};

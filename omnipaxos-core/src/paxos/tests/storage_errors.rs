@@ -1,4 +1,5 @@
-//! The first storage error halts a replica for good: a typed state, nothing sent after it, no panic.
+//! The first storage error halts a replica for good: a typed state, nothing sent after it, no
+//! panic.
 
 use super::cluster::CONFIG;
 use super::lab::{
