@@ -22,13 +22,8 @@ fn quickstart(arguments: &[&str], input: &[u8]) -> Output {
 fn rows(output: &Output) -> Vec<Vec<String>> {
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     let rows = table.lines().skip(2);
-    rows.map(|row| {
-        row.trim_matches('|')
-            .split('|')
-            .map(|cell| cell.trim().to_owned())
-            .collect()
-    })
-    .collect()
+    rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+        .collect()
 }
 
 fn assert_replicated(output: &Output, lines: usize, servers: usize) {
@@ -38,10 +33,7 @@ fn assert_replicated(output: &Output, lines: usize, servers: usize) {
     let live: Vec<_> = rows.iter().filter(|row| row[1] == "live").collect();
     assert_eq!((rows.len(), live.len()), (servers + 1, servers), "{rows:?}");
     for row in live {
-        assert_eq!(
-            (row[2].as_str(), row[4].as_str()),
-            ("2", lines.to_string().as_str())
-        );
+        assert_eq!((row[2].as_str(), row[4].as_str()), ("2", lines.to_string().as_str()));
         assert_ne!(row[3], "-", "a leader at the end");
     }
 }
@@ -50,11 +42,7 @@ fn assert_replicated(output: &Output, lines: usize, servers: usize) {
 fn lines_survive_a_crash_and_a_reconfiguration() {
     let text: String = (0..3000).map(|n| format!("line {}\n", n % 7)).collect();
     assert_replicated(&quickstart(&["--quiet"], text.as_bytes()), 3000, 3);
-    assert_replicated(
-        &quickstart(&["--lines", "100", "-"], text.as_bytes()),
-        100,
-        3,
-    );
+    assert_replicated(&quickstart(&["--lines", "100", "-"], text.as_bytes()), 100, 3);
     assert_replicated(&quickstart(&["--servers", "5"], text.as_bytes()), 3000, 5);
 }
 

@@ -44,10 +44,7 @@ impl Quorum {
     #[must_use]
     pub fn majority(servers: usize) -> Self {
         let half = servers / 2 + 1;
-        Self {
-            prepare: half,
-            accept: half,
-        }
+        Self { prepare: half, accept: half }
     }
 
     /// Flexible quorums among `servers` servers.
@@ -61,11 +58,7 @@ impl Quorum {
             }
         }
         if prepare + accept <= servers {
-            return Err(QuorumError::Disjoint {
-                prepare,
-                accept,
-                servers,
-            });
+            return Err(QuorumError::Disjoint { prepare, accept, servers });
         }
         Ok(Self { prepare, accept })
     }
@@ -103,25 +96,9 @@ mod tests {
         assert!(Quorum::flexible(4, 2, 5).is_ok());
         assert_eq!(
             Quorum::flexible(3, 2, 5),
-            Err(QuorumError::Disjoint {
-                prepare: 3,
-                accept: 2,
-                servers: 5
-            })
+            Err(QuorumError::Disjoint { prepare: 3, accept: 2, servers: 5 })
         );
-        assert_eq!(
-            Quorum::flexible(0, 5, 5),
-            Err(QuorumError::Size {
-                size: 0,
-                servers: 5
-            })
-        );
-        assert_eq!(
-            Quorum::flexible(6, 1, 5),
-            Err(QuorumError::Size {
-                size: 6,
-                servers: 5
-            })
-        );
+        assert_eq!(Quorum::flexible(0, 5, 5), Err(QuorumError::Size { size: 0, servers: 5 }));
+        assert_eq!(Quorum::flexible(6, 1, 5), Err(QuorumError::Size { size: 6, servers: 5 }));
     }
 }

@@ -135,57 +135,27 @@ fn whole(value: &ConfigValue) -> Option<u64> {
 
 /// Every key, what it should be, and how it is set.
 const KEYS: &[(&str, &str, Setter)] = &[
-    ("cluster-id", NUMBER, |c, v| {
-        set(&mut c.cluster_id, whole(v))
-    }),
+    ("cluster-id", NUMBER, |c, v| set(&mut c.cluster_id, whole(v))),
     ("tick", DURATION, |c, v| set(&mut c.tick, v.as_duration())),
-    ("election-timeout", DURATION, |c, v| {
-        set(&mut c.election_timeout, v.as_duration())
-    }),
-    ("resend-timeout", DURATION, |c, v| {
-        set(&mut c.resend_timeout, v.as_duration())
-    }),
-    ("keepalive", DURATION, |c, v| {
-        set(&mut c.keepalive, v.as_duration())
-    }),
+    ("election-timeout", DURATION, |c, v| set(&mut c.election_timeout, v.as_duration())),
+    ("resend-timeout", DURATION, |c, v| set(&mut c.resend_timeout, v.as_duration())),
+    ("keepalive", DURATION, |c, v| set(&mut c.keepalive, v.as_duration())),
     ("priority", NUMBER_32, |c, v| {
         let priority = whole(v).and_then(|n| u32::try_from(n).ok());
         set(&mut c.priority, priority)
     }),
-    ("accept-frame", BYTES, |c, v| {
-        set(&mut c.accept_frame, v.as_bytes())
-    }),
-    ("sync-chunk", BYTES, |c, v| {
-        set(&mut c.sync_chunk, v.as_bytes())
-    }),
+    ("accept-frame", BYTES, |c, v| set(&mut c.accept_frame, v.as_bytes())),
+    ("sync-chunk", BYTES, |c, v| set(&mut c.sync_chunk, v.as_bytes())),
     ("window", BYTES, |c, v| set(&mut c.window, v.as_bytes())),
-    ("max-undecided", BYTES, |c, v| {
-        set(&mut c.max_undecided, v.as_bytes())
-    }),
-    ("max-pending", BYTES, |c, v| {
-        set(&mut c.max_pending, v.as_bytes())
-    }),
-    ("max-entry", BYTES, |c, v| {
-        set(&mut c.max_entry, v.as_bytes())
-    }),
-    ("decided-batch", BYTES, |c, v| {
-        set(&mut c.decided_batch, v.as_bytes())
-    }),
-    ("send-queue", BYTES, |c, v| {
-        set(&mut c.send_queue, v.as_bytes())
-    }),
-    ("send-retry", DURATION, |c, v| {
-        set(&mut c.send_retry, v.as_duration())
-    }),
-    ("reconnect-interval", DURATION, |c, v| {
-        set(&mut c.reconnect_interval, v.as_duration())
-    }),
-    ("buffer-chunk", BYTES, |c, v| {
-        set(&mut c.buffer_chunk, v.as_bytes())
-    }),
-    ("buffer-chunks", NUMBER, |c, v| {
-        set(&mut c.buffer_chunks, whole(v))
-    }),
+    ("max-undecided", BYTES, |c, v| set(&mut c.max_undecided, v.as_bytes())),
+    ("max-pending", BYTES, |c, v| set(&mut c.max_pending, v.as_bytes())),
+    ("max-entry", BYTES, |c, v| set(&mut c.max_entry, v.as_bytes())),
+    ("decided-batch", BYTES, |c, v| set(&mut c.decided_batch, v.as_bytes())),
+    ("send-queue", BYTES, |c, v| set(&mut c.send_queue, v.as_bytes())),
+    ("send-retry", DURATION, |c, v| set(&mut c.send_retry, v.as_duration())),
+    ("reconnect-interval", DURATION, |c, v| set(&mut c.reconnect_interval, v.as_duration())),
+    ("buffer-chunk", BYTES, |c, v| set(&mut c.buffer_chunk, v.as_bytes())),
+    ("buffer-chunks", NUMBER, |c, v| set(&mut c.buffer_chunks, whole(v))),
 ];
 
 fn set<T>(field: &mut T, value: Option<T>) -> Option<()> {
@@ -337,9 +307,8 @@ fn in_range(
 /// table's text.
 fn keys_of(section: &ConfigValue) -> Result<Vec<String>, ConfigError> {
     let text = format!("{SECTION} = {}", section.to_toml_fragment());
-    let document: toml::Table = text
-        .parse()
-        .map_err(|e: toml::de::Error| ConfigError::Syntax(e.to_string()))?;
+    let document: toml::Table =
+        text.parse().map_err(|e: toml::de::Error| ConfigError::Syntax(e.to_string()))?;
     match document.get(SECTION) {
         Some(toml::Value::Table(table)) => Ok(table.keys().cloned().collect()),
         _ => Err(ConfigError::NoTable),
@@ -401,17 +370,11 @@ mod tests {
         );
         assert!(matches!(
             read("priority = -1\n"),
-            Err(ConfigError::WrongType {
-                key: "priority",
-                ..
-            })
+            Err(ConfigError::WrongType { key: "priority", .. })
         ));
         for (key, line) in [
             ("tick", "tick = \"0 ms\""),
-            (
-                "election-timeout",
-                "tick = \"50 ms\"\nelection-timeout = \"40 ms\"",
-            ),
+            ("election-timeout", "tick = \"50 ms\"\nelection-timeout = \"40 ms\""),
             ("window", "window = 0"),
             ("max-entry", "max-entry = \"1 GiB\""),
             ("buffer-chunks", "buffer-chunks = 3"),
@@ -425,18 +388,9 @@ mod tests {
 
     #[test]
     fn what_is_no_table_or_no_toml_is_said_so() {
-        assert_eq!(
-            OmniPaxosConfig::from_toml("omnipaxos = 3"),
-            Err(ConfigError::NoTable)
-        );
-        assert!(matches!(
-            OmniPaxosConfig::from_toml("[omnipaxos"),
-            Err(ConfigError::Syntax(_))
-        ));
-        assert!(matches!(
-            read("\"a.b\" = 1\n"),
-            Err(ConfigError::UnknownKey { .. })
-        ));
+        assert_eq!(OmniPaxosConfig::from_toml("omnipaxos = 3"), Err(ConfigError::NoTable));
+        assert!(matches!(OmniPaxosConfig::from_toml("[omnipaxos"), Err(ConfigError::Syntax(_))));
+        assert!(matches!(read("\"a.b\" = 1\n"), Err(ConfigError::UnknownKey { .. })));
     }
 
     #[test]

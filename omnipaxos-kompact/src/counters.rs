@@ -124,10 +124,7 @@ impl LogGate {
     /// How many lines were suppressed before this one; `None` when this one is to be suppressed
     /// too.
     pub(crate) fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self
-            .last
-            .is_some_and(|last| now.duration_since(last) < QUIET)
-        {
+        if self.last.is_some_and(|last| now.duration_since(last) < QUIET) {
             self.suppressed += 1;
             return None;
         }

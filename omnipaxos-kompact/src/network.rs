@@ -62,10 +62,7 @@ pub fn kompact_config(listen: SocketAddr, toml: &str) -> Result<KompactConfig, C
 pub fn build_system(listen: SocketAddr, toml: &str) -> Result<KompactSystem, BuildError> {
     use kompact::prelude::BlockingFutureExt as _;
     let config = kompact_config(listen, toml)?;
-    config.build().wait().map_err(|e| BuildError::Kompact {
-        listen,
-        reason: e.to_string(),
-    })
+    config.build().wait().map_err(|e| BuildError::Kompact { listen, reason: e.to_string() })
 }
 
 /// The buffers of the network, and of each component that serialises.

@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 /// The top of the workspace.
 #[must_use]
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
 }
 
 /// All Rust files below `folder` (relative to the workspace), in order, as paths relative to it.
@@ -51,10 +48,7 @@ pub fn text(file: &str) -> io::Result<String> {
 /// What the file system reports.
 pub fn code(file: &str) -> io::Result<String> {
     let text = text(file)?;
-    let production = text
-        .split("#[cfg(test)]\nmod tests {")
-        .next()
-        .unwrap_or_default();
+    let production = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     Ok(production
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
@@ -66,14 +60,8 @@ pub fn code(file: &str) -> io::Result<String> {
 /// its cells' code spans.
 #[must_use]
 pub fn table(document: &str, name: &str) -> Vec<Vec<Vec<String>>> {
-    let (begin, end) = (
-        format!("<!-- {name}: begin -->"),
-        format!("<!-- {name}: end -->"),
-    );
-    let inside = document
-        .split(&begin)
-        .nth(1)
-        .and_then(|rest| rest.split(&end).next());
+    let (begin, end) = (format!("<!-- {name}: begin -->"), format!("<!-- {name}: end -->"));
+    let inside = document.split(&begin).nth(1).and_then(|rest| rest.split(&end).next());
     inside
         .unwrap_or_default()
         .lines()
@@ -83,9 +71,5 @@ pub fn table(document: &str, name: &str) -> Vec<Vec<Vec<String>>> {
 }
 
 fn spans(cell: &str) -> Vec<String> {
-    cell.split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

@@ -154,28 +154,12 @@ impl BallotLeaderElection {
                 self.peers[index].asks(round, self.now, self.window);
                 Ok(None)
             }
-            Heartbeat::Reply {
-                round,
-                version,
-                ballot,
-                quorum_connected,
-                leader,
-                hears_leader,
-            } => {
-                let status = Status {
-                    ballot,
-                    quorum_connected,
-                    leader,
-                    hears_leader,
-                };
+            Heartbeat::Reply { round, version, ballot, quorum_connected, leader, hears_leader } => {
+                let status = Status { ballot, quorum_connected, leader, hears_leader };
                 if let Some(reason) = status.impossible(from) {
                     return Err(HeartbeatError::Impossible { from, reason });
                 }
-                let report = Report {
-                    round,
-                    version,
-                    status,
-                };
+                let report = Report { round, version, status };
                 Ok(self.handle_reply(index, report))
             }
         }
@@ -297,8 +281,7 @@ impl BallotLeaderElection {
                 ours: self.config_id,
             });
         }
-        self.find(message.from)
-            .ok_or(HeartbeatError::UnknownSender(message.from))
+        self.find(message.from).ok_or(HeartbeatError::UnknownSender(message.from))
     }
 
     /// B4.
@@ -363,11 +346,7 @@ impl BallotLeaderElection {
         };
         let wish = Wish::keep(self.wish, reason.over, self.now);
         self.wish = Some(wish);
-        if wish.is_due(&reason, self.settled_since?, self.now) {
-            self.stand()
-        } else {
-            None
-        }
+        if wish.is_due(&reason, self.settled_since?, self.now) { self.stand() } else { None }
     }
 
     /// Whether, and why, this server should stand.
@@ -387,11 +366,7 @@ impl BallotLeaderElection {
             Some(alive) if alive >= followed => {
                 let renew = own == Some(alive) && alive.priority != self.priority;
                 let take_over = alive.priority < self.priority;
-                (renew || take_over).then_some(Reason {
-                    over: alive,
-                    turn,
-                    wait: 0,
-                })
+                (renew || take_over).then_some(Reason { over: alive, turn, wait: 0 })
             }
             // Somebody connected follows no leader that is alive, and will follow none below
             // `followed`.
@@ -402,11 +377,7 @@ impl BallotLeaderElection {
                     _ => turn,
                 };
                 let unheard = self.may_appear(followed);
-                Some(Reason {
-                    over: followed,
-                    turn,
-                    wait: if unheard { self.window } else { 0 },
-                })
+                Some(Reason { over: followed, turn, wait: if unheard { self.window } else { 0 } })
             }
         }
     }

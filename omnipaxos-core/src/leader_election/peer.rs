@@ -71,13 +71,7 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) fn new(pid: NodeId) -> Self {
-        Self {
-            pid,
-            report: None,
-            asked: None,
-            request: false,
-            reply: None,
-        }
+        Self { pid, report: None, asked: None, request: false, reply: None }
     }
 
     /// What the peer says, if it is connected: it answered a request of the last `window` ticks.

@@ -56,10 +56,7 @@ impl PaxosConfig {
         if pid == 0 || peers.contains(&0) {
             return Err(StartError::PidZero);
         }
-        let twice = peers
-            .windows(2)
-            .find(|pair| pair[0] == pair[1])
-            .map(|pair| pair[0]);
+        let twice = peers.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
         if let Some(pid) = twice.or(peers.contains(&pid).then_some(pid)) {
             return Err(StartError::DuplicatePid(pid));
         }
@@ -78,11 +75,7 @@ impl PaxosConfig {
         }
         let servers = peers.len() + 1;
         match self.quorum {
-            Some(quorum) => Ok(Quorum::flexible(
-                quorum.prepare(),
-                quorum.accept(),
-                servers,
-            )?),
+            Some(quorum) => Ok(Quorum::flexible(quorum.prepare(), quorum.accept(), servers)?),
             None => Ok(Quorum::majority(servers)),
         }
     }

@@ -81,10 +81,7 @@ impl Turn {
 impl Follower {
     /// A follower that expects `elected` to lead.
     pub(super) fn expecting(elected: Option<NodeId>) -> Self {
-        Self {
-            elected,
-            ..Self::default()
-        }
+        Self { elected, ..Self::default() }
     }
 
     /// The leader that this server is in sync with.
@@ -158,16 +155,8 @@ impl Follower {
         let start = start.clamp(r.storage.first_index(), len);
         let suffix = r.storage.read(start, len, r.limits.sync_chunk_bytes)?;
         let decided_round = r.storage.state().decided_round;
-        let promise = Promise {
-            n: m.n,
-            s: m.s,
-            accepted_round,
-            len,
-            decided,
-            decided_round,
-            start,
-            suffix,
-        };
+        let promise =
+            Promise { n: m.n, s: m.s, accepted_round, len, decided, decided_round, start, suffix };
         r.send_durable(m.n.pid, Body::Promise(promise));
         Ok(())
     }
@@ -179,10 +168,7 @@ impl Follower {
         r: &mut Replica<S, P>,
         m: AcceptSync,
     ) -> Result<(), Fault> {
-        if m.start
-            .checked_add(m.suffix.len())
-            .is_none_or(|to| to > m.end)
-        {
+        if m.start.checked_add(m.suffix.len()).is_none_or(|to| to > m.end) {
             return Err(Fault::Impossible("an AcceptSync beyond its end"));
         }
         let sync = match &mut self.phase {
@@ -199,11 +185,7 @@ impl Follower {
         // Invariant: while round n is accepted, the log is a prefix of its leader's and never
         // shrinks. A duplicate of an earlier AcceptSync must not cut what was counted since.
         let accepted = r.storage.state().accepted_round == m.n;
-        let trusted = if accepted {
-            r.storage.end_index()
-        } else {
-            r.decided()
-        };
+        let trusted = if accepted { r.storage.end_index() } else { r.decided() };
         let known = sync.as_ref().map(|part| part.next);
         let mut part = match sync.take() {
             Some(part) if m.start <= part.next => part,
@@ -214,22 +196,13 @@ impl Follower {
             }
             None if m.start <= r.storage.end_index() => {
                 let equal_to = m.start.max(trusted);
-                Sync {
-                    equal_to,
-                    staged: Vec::new(),
-                    next: equal_to,
-                    end: m.end,
-                }
+                Sync { equal_to, staged: Vec::new(), next: equal_to, end: m.end }
             }
             None => return Ok(()),
         };
         part.take_in(r, &m)?;
         if part.next < part.end {
-            let request = SyncRequest {
-                n: m.n,
-                s: m.s,
-                from: part.next,
-            };
+            let request = SyncRequest { n: m.n, s: m.s, from: part.next };
             // After a duplicate, asking once more would double all that follows.
             if known != Some(part.next) {
                 self.waited = 0;
@@ -364,13 +337,7 @@ impl Follower {
         if let Some(leader) = self.leader(r.promised())
             && leader != from
         {
-            r.send_early(
-                leader,
-                Body::Propose(Propose {
-                    proposals: m.proposals,
-                    hops,
-                }),
-            );
+            r.send_early(leader, Body::Propose(Propose { proposals: m.proposals, hops }));
         }
     }
 
@@ -455,11 +422,7 @@ impl Follower {
         };
         let (n, s) = (r.promised(), *s);
         if let Some(part) = sync {
-            let request = SyncRequest {
-                n,
-                s,
-                from: part.next,
-            };
+            let request = SyncRequest { n, s, from: part.next };
             r.send_early(n.pid, Body::SyncRequest(request));
             return Ok(());
         }
@@ -494,10 +457,7 @@ impl Follower {
         }
         self.stuck = 0;
         r.proposals.rewind(next);
-        let leader = self
-            .leader(r.promised())
-            .or(self.elected)
-            .filter(|pid| *pid != r.pid);
+        let leader = self.leader(r.promised()).or(self.elected).filter(|pid| *pid != r.pid);
         if let Some(leader) = leader {
             self.forward(r, leader);
         }
@@ -537,9 +497,7 @@ impl Sync {
         r: &mut Replica<S, P>,
         m: &AcceptSync,
     ) -> Result<(), Fault> {
-        let lacking = m
-            .suffix
-            .skip(self.next.saturating_sub(m.start).min(m.suffix.len()));
+        let lacking = m.suffix.skip(self.next.saturating_sub(m.start).min(m.suffix.len()));
         let decided = if self.staged.is_empty() {
             m.decided.saturating_sub(self.next).min(lacking.len())
         } else {

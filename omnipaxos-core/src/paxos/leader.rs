@@ -120,9 +120,7 @@ impl Leading {
         let consistent = m.decided <= m.len
             && m.accepted_round <= m.n
             && m.decided_round <= m.n
-            && m.start
-                .checked_add(m.suffix.len())
-                .is_some_and(|to| to <= m.len);
+            && m.start.checked_add(m.suffix.len()).is_some_and(|to| to <= m.len);
         if !consistent {
             return Err(Fault::Impossible("a Promise that contradicts itself"));
         }
@@ -272,10 +270,7 @@ impl Leading {
         for run in m.proposals.runs() {
             let records = m.proposals.slice(at, at + run.count);
             at += run.count;
-            let room = r
-                .limits
-                .max_undecided_bytes
-                .saturating_sub(r.storage.tail_cost());
+            let room = r.limits.max_undecided_bytes.saturating_sub(r.storage.tail_cost());
             if r.storage.stop_sign().is_some() || room == 0 {
                 return Ok(());
             }
@@ -346,12 +341,8 @@ impl Leading {
             return Ok(());
         };
         promises.repeat(r);
-        let missing: Vec<NodeId> = r
-            .peers
-            .iter()
-            .copied()
-            .filter(|peer| promises.is_missing(*peer))
-            .collect();
+        let missing: Vec<NodeId> =
+            r.peers.iter().copied().filter(|peer| promises.is_missing(*peer)).collect();
         for peer in missing {
             self.send_prepare(r, peer, None);
         }

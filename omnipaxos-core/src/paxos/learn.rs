@@ -19,22 +19,14 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         }
         let entries = r.storage.read(m.from, decided, r.limits.sync_chunk_bytes)?;
         let decided_round = r.storage.state().decided_round;
-        let learn = Learn {
-            start: m.from,
-            entries,
-            decided,
-            decided_round,
-        };
+        let learn = Learn { start: m.from, entries, decided, decided_round };
         r.send_early(from, Body::Learn(learn));
         Ok(())
     }
 
     /// D1, the learner's side.
     pub(super) fn on_learn(&mut self, from: NodeId, m: &Learn) -> Result<(), Fault> {
-        let end = m
-            .start
-            .checked_add(m.entries.len())
-            .filter(|end| *end <= m.decided);
+        let end = m.start.checked_add(m.entries.len()).filter(|end| *end <= m.decided);
         let Some(end) = end else {
             return Err(Fault::Impossible("learned entries beyond what is decided"));
         };
@@ -59,8 +51,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             self.follow(Some(m.decided_round.pid));
         }
         let records = m.entries.skip(ours - m.start);
-        self.replica
-            .adopt_decided(ours, &records, m.decided_round)?;
+        self.replica.adopt_decided(ours, &records, m.decided_round)?;
         self.replica.decide(end, m.decided_round);
         match &mut self.role {
             Role::Follower(follower) => {

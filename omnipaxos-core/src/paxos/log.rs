@@ -25,20 +25,14 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     pub fn take_decided(&mut self, max_cost: u64) -> DecidedEntries {
         let (first_index, to) = (self.replica.read_from, self.replica.readable());
         if first_index >= to {
-            return DecidedEntries {
-                first_index,
-                entries: Vec::new(),
-            };
+            return DecidedEntries { first_index, entries: Vec::new() };
         }
         match self.read_decided(first_index, to, max_cost) {
             Ok(decided) => {
                 self.replica.read_from += decided.entries.len() as u64;
                 decided
             }
-            Err(_) => DecidedEntries {
-                first_index,
-                entries: Vec::new(),
-            },
+            Err(_) => DecidedEntries { first_index, entries: Vec::new() },
         }
     }
 
@@ -65,10 +59,9 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             return Err(ReadError::NotDecided { decided });
         }
         match storage.read(from, to.clamp(from, decided), max_cost) {
-            Ok(records) => Ok(DecidedEntries {
-                first_index: from,
-                entries: records.into_parts().0,
-            }),
+            Ok(records) => {
+                Ok(DecidedEntries { first_index: from, entries: records.into_parts().0 })
+            }
             Err(error) => {
                 let halted = Halted::Storage(error);
                 self.halt(halted.clone());
@@ -97,10 +90,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             return Ok(());
         }
         // The StopSign stays: it says what comes after this configuration.
-        let stop_sign = r
-            .storage
-            .stop_sign()
-            .map_or(u64::MAX, |_| r.storage.end_index() - 1);
+        let stop_sign = r.storage.stop_sign().map_or(u64::MAX, |_| r.storage.end_index() - 1);
         let durable = r.storage.flushes().durable().decided;
         let allowed = r.decided_by_all.min(durable).min(stop_sign);
         if to > allowed {
@@ -112,9 +102,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         if let Err(error) = r.storage.trim(to) {
             self.halt(Halted::Storage(error));
         }
-        self.halted
-            .clone()
-            .map_or(Ok(()), |halted| Err(halted.into()))
+        self.halted.clone().map_or(Ok(()), |halted| Err(halted.into()))
     }
 
     /// The index after the last entry that is known to be decided.

@@ -124,21 +124,12 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     ) -> (Self, Result<(), StartError>) {
         peers.sort_unstable();
         let checked = config.check(pid, &peers);
-        let quorum = *checked
-            .as_ref()
-            .unwrap_or(&Quorum::majority(peers.len() + 1));
+        let quorum = *checked.as_ref().unwrap_or(&Quorum::majority(peers.len() + 1));
         let opened = checked.and_then(|_| Ok(storage.open()?));
         let first = storage.first_index();
         let read_from = config.read_from.unwrap_or(first);
-        let trimmed = StartError::Trimmed {
-            from: read_from,
-            first,
-        };
-        let opened = opened.and(if read_from < first {
-            Err(trimmed)
-        } else {
-            Ok(())
-        });
+        let trimmed = StartError::Trimmed { from: read_from, first };
+        let opened = opened.and(if read_from < first { Err(trimmed) } else { Ok(()) });
         let session = storage.state().session;
         let proposals = Proposals::new(pid, session, storage.flushes().covering_now());
         let replica = Replica {
@@ -154,12 +145,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             read_from,
         };
         let follower = Follower::expecting(None);
-        let mut paxos = Self {
-            replica,
-            role: Role::Follower(follower),
-            unwritten: 0,
-            halted: None,
-        };
+        let mut paxos =
+            Self { replica, role: Role::Follower(follower), unwritten: 0, halted: None };
         if opened.is_ok() {
             for at in 0..paxos.replica.peers.len() {
                 let peer = paxos.replica.peers[at];
@@ -214,11 +201,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         let (from, name) = (message.from, message.body.name());
         let handled = self.dispatch(from, message.body);
         match self.after(handled) {
-            Some(reason) => Err(MessageError::Impossible {
-                message: name,
-                from,
-                reason,
-            }),
+            Some(reason) => Err(MessageError::Impossible { message: name, from, reason }),
             None => match &self.halted {
                 Some(halted) => Err(halted.clone().into()),
                 None => Ok(()),
@@ -309,14 +292,10 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         }
         let r = &self.replica;
         if let Some(ss) = r.storage.sealed() {
-            return Err(ProposeError::Sealed {
-                config_id: ss.config_id,
-            });
+            return Err(ProposeError::Sealed { config_id: ss.config_id });
         }
         match r.storage.stop_sign().or(r.proposals.stop_sign()) {
-            Some(ss) => Err(ProposeError::Reconfiguring {
-                config_id: ss.config_id,
-            }),
+            Some(ss) => Err(ProposeError::Reconfiguring { config_id: ss.config_id }),
             None => Ok(()),
         }
     }
@@ -449,9 +428,9 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             Body::LearnRequest(m) => self.on_learn_request(from, &m),
             Body::Learn(m) => self.on_learn(from, &m),
             Body::Propose(m) => self.on_propose(from, m),
-            Body::Prepare(_) | Body::AcceptSync(_) | Body::Accept(_) | Body::Decide(_) => Err(
-                Fault::Impossible("a leader's message from a server that is not its owner"),
-            ),
+            Body::Prepare(_) | Body::AcceptSync(_) | Body::Accept(_) | Body::Decide(_) => {
+                Err(Fault::Impossible("a leader's message from a server that is not its owner"))
+            }
         }
     }
 
@@ -502,8 +481,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     /// R4.
     fn refuse(&mut self, n: Ballot) {
         let promised = self.replica.promised();
-        self.replica
-            .send_durable(n.pid, Body::Refuse(Refuse { n, promised }));
+        self.replica.send_durable(n.pid, Body::Refuse(Refuse { n, promised }));
     }
 
     /// R4 at the leader: it follows once nothing can be decided in its round any more. The election
@@ -544,9 +522,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
                     return Err(Fault::Impossible("a proposal beyond the size limit"));
                 }
                 Entry::StopSign(ss) if !reconfiguration::follows(ss, r.config_id) => {
-                    return Err(Fault::Impossible(
-                        "a StopSign of an impossible configuration",
-                    ));
+                    return Err(Fault::Impossible("a StopSign of an impossible configuration"));
                 }
                 _ => {}
             }

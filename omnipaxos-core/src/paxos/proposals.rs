@@ -120,8 +120,7 @@ impl Proposals {
             let number = run.first.number + offset;
             // A number below `first` was decided before; one above it has not been proposed.
             if number == self.first && self.pop() {
-                self.outcomes
-                    .push((self.id(number), ProposalOutcome::Decided(start + offset)));
+                self.outcomes.push((self.id(number), ProposalOutcome::Decided(start + offset)));
             }
         }
     }
@@ -140,11 +139,7 @@ impl Proposals {
     }
 
     fn id(&self, number: u64) -> ProposalId {
-        ProposalId {
-            proposer: self.proposer,
-            session: self.session,
-            number,
-        }
+        ProposalId { proposer: self.proposer, session: self.session, number }
     }
 
     fn end(&self) -> u64 {
@@ -152,11 +147,7 @@ impl Proposals {
     }
 
     fn number_in(&self, next: NextProposal) -> u64 {
-        let number = if next.session == self.session {
-            next.number
-        } else {
-            1
-        };
+        let number = if next.session == self.session { next.number } else { 1 };
         number.clamp(self.first, self.end())
     }
 

@@ -16,10 +16,7 @@ pub struct Reconfiguration {
 
 impl From<Vec<NodeId>> for Reconfiguration {
     fn from(nodes: Vec<NodeId>) -> Self {
-        Self {
-            nodes,
-            metadata: None,
-        }
+        Self { nodes, metadata: None }
     }
 }
 
@@ -27,10 +24,7 @@ impl Reconfiguration {
     /// The same with metadata.
     #[must_use]
     pub fn with_metadata(self, metadata: impl Into<Bytes>) -> Self {
-        Self {
-            metadata: Some(metadata.into()),
-            ..self
-        }
+        Self { metadata: Some(metadata.into()), ..self }
     }
 
     pub(super) fn check(&self) -> Result<(), ReconfigureError> {
@@ -40,9 +34,7 @@ impl Reconfiguration {
     /// The StopSign that ends configuration `current`.
     pub(super) fn stop_sign(self, current: ConfigId) -> Result<StopSign, ReconfigureError> {
         Ok(StopSign {
-            config_id: current
-                .checked_add(1)
-                .ok_or(ReconfigureError::LastConfiguration)?,
+            config_id: current.checked_add(1).ok_or(ReconfigureError::LastConfiguration)?,
             nodes: self.nodes,
             metadata: self.metadata,
             skip_prepare_use_leader: None,

@@ -68,12 +68,7 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
     }
 
     fn message(&self, to: NodeId, body: Body) -> Message {
-        Message {
-            config_id: self.config_id,
-            from: self.pid,
-            to,
-            body,
-        }
+        Message { config_id: self.config_id, from: self.pid, to, body }
     }
 
     pub(super) fn promised(&self) -> Ballot {
@@ -144,21 +139,9 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
     pub(super) fn check(&self) {
         let state = self.storage.state();
         let (first, end) = (self.storage.first_index(), self.storage.end_index());
-        debug_assert!(
-            first <= state.decided && state.decided <= end,
-            "trimmed, decided, end"
-        );
-        debug_assert!(
-            state.accepted_round <= state.promised,
-            "accepted within the promise"
-        );
-        debug_assert!(
-            state.decided_round <= state.promised,
-            "decided within the promise"
-        );
-        debug_assert!(
-            self.storage.flushes().durable().end <= end,
-            "durable within the log"
-        );
+        debug_assert!(first <= state.decided && state.decided <= end, "trimmed, decided, end");
+        debug_assert!(state.accepted_round <= state.promised, "accepted within the promise");
+        debug_assert!(state.decided_round <= state.promised, "decided within the promise");
+        debug_assert!(self.storage.flushes().durable().end <= end, "durable within the log");
     }
 }

@@ -119,11 +119,7 @@ impl Flushes {
 
     /// The flush after which everything written so far is durable.
     pub(crate) fn covering_now(&self) -> FlushId {
-        if self.needed {
-            self.last.next()
-        } else {
-            self.last
-        }
+        if self.needed { self.last.next() } else { self.last }
     }
 
     /// Whether flush `id` has ended.

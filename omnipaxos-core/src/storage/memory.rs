@@ -25,21 +25,13 @@ impl MemorySequence {
         if first <= from && from <= to && to <= end {
             Ok(())
         } else {
-            Err(StorageError::Range {
-                operation,
-                from,
-                to,
-                first,
-                end,
-            })
+            Err(StorageError::Range { operation, from, to, first, end })
         }
     }
 
     /// Position of the run that holds `index`.
     fn run_at(&self, index: u64) -> usize {
-        self.runs
-            .partition_point(|(start, _)| *start <= index)
-            .saturating_sub(1)
+        self.runs.partition_point(|(start, _)| *start <= index).saturating_sub(1)
     }
 }
 

@@ -78,14 +78,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         self.state = self.paxos_state.load()?.unwrap_or_default();
         self.flushes = Flushes::default();
         let (first, end) = (self.first_index(), self.end_index());
-        let State {
-            promised,
-            accepted_round,
-            decided,
-            decided_round,
-            session,
-            ..
-        } = self.state;
+        let State { promised, accepted_round, decided, decided_round, session, .. } = self.state;
         let possible = first <= decided
             && decided <= end
             && accepted_round <= promised
@@ -139,8 +132,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
 
     /// The StopSign that sealed the log.
     pub(crate) fn sealed(&self) -> Option<&StopSign> {
-        self.stop_sign()
-            .filter(|_| self.state.decided == self.end_index())
+        self.stop_sign().filter(|_| self.state.decided == self.end_index())
     }
 
     /// What the undecided tail costs. Counts an append that is decided or cut in part as a whole.
@@ -151,10 +143,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
     /// What comes next from `proposer` at the end of the log; session 0 when it has proposed
     /// nothing.
     pub(crate) fn next_of(&self, proposer: NodeId) -> NextProposal {
-        let none = NextProposal {
-            session: 0,
-            number: 1,
-        };
+        let none = NextProposal { session: 0, number: 1 };
         self.next_at_end.get(&proposer).copied().unwrap_or(none)
     }
 
@@ -207,10 +196,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             self.tail.pop_back();
         }
         while let Some((_, cost)) = self.tail_costs.pop_back_if(|(end, _)| *end > from) {
-            let start = self
-                .tail_costs
-                .back()
-                .map_or(self.state.decided, |(end, _)| *end);
+            let start = self.tail_costs.back().map_or(self.state.decided, |(end, _)| *end);
             if start < from {
                 self.tail_costs.push_back((from, cost));
                 break;
@@ -239,10 +225,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
                 break;
             }
             let count = run.count.min(index - start);
-            let done = Run {
-                first: run.first,
-                count,
-            };
+            let done = Run { first: run.first, count };
             note_run(&mut self.state.next, &done);
             decided.push((start, done));
             match run.skip(count) {
@@ -279,11 +262,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
 
     /// The decided index that is durable once the flush that covers everything so far has ended.
     pub(crate) fn decided_by_flush(&self) -> u64 {
-        if self.flushes.needed() {
-            self.state.decided
-        } else {
-            self.flushes.last_mark().decided
-        }
+        if self.flushes.needed() { self.state.decided } else { self.flushes.last_mark().decided }
     }
 
     /// Whether the state in memory is newer than the one that the backend was given.
@@ -346,9 +325,6 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
 const LOAD_COST: u64 = 1 << 20;
 
 fn note_run(next: &mut BTreeMap<NodeId, NextProposal>, run: &Run) {
-    let following = NextProposal {
-        session: run.first.session,
-        number: run.next_number(),
-    };
+    let following = NextProposal { session: run.first.session, number: run.next_number() };
     next.insert(run.first.proposer, following);
 }

@@ -25,10 +25,7 @@ impl Run {
     #[must_use]
     pub fn skip(&self, skip: u64) -> Option<Run> {
         (skip < self.count).then(|| Run {
-            first: ProposalId {
-                number: self.first.number + skip,
-                ..self.first
-            },
+            first: ProposalId { number: self.first.number + skip, ..self.first },
             count: self.count - skip,
         })
     }
@@ -36,10 +33,7 @@ impl Run {
     /// The first `count` records of this run at the most; `None` for a count of 0.
     #[must_use]
     pub fn take(&self, count: u64) -> Option<Run> {
-        (count > 0).then(|| Run {
-            first: self.first,
-            count: self.count.min(count),
-        })
+        (count > 0).then(|| Run { first: self.first, count: self.count.min(count) })
     }
 
     /// Whether proposals can have these identities.
@@ -109,9 +103,7 @@ pub enum RecordsError {
 
 impl Default for Records {
     fn default() -> Self {
-        Self {
-            inner: Arc::new(Inner::default()),
-        }
+        Self { inner: Arc::new(Inner::default()) }
     }
 }
 
@@ -141,14 +133,10 @@ impl Records {
             if !run.is_possible() {
                 return Err(RecordsError::Run(*run));
             }
-            named = named
-                .checked_add(run.count)
-                .ok_or(RecordsError::Run(*run))?;
+            named = named.checked_add(run.count).ok_or(RecordsError::Run(*run))?;
         }
         if named != entries.len() as u64 {
-            return Err(RecordsError::Count {
-                entries: entries.len(),
-            });
+            return Err(RecordsError::Count { entries: entries.len() });
         }
         if let Some(at) = entries.iter().position(Entry::is_stop_sign)
             && at + 1 != entries.len()
@@ -156,28 +144,13 @@ impl Records {
             return Err(RecordsError::StopSignNotLast(at));
         }
         let cost = entries.iter().map(Entry::cost).sum();
-        Ok(Self {
-            inner: Arc::new(Inner {
-                entries,
-                runs,
-                cost,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { entries, runs, cost }) })
     }
 
     /// Records that a backend of this crate took out of well-formed ones.
     pub(crate) fn of_parts(entries: Vec<Entry>, runs: Vec<Run>, cost: u64) -> Self {
-        debug_assert_eq!(
-            entries.len() as u64,
-            runs.iter().map(|run| run.count).sum::<u64>()
-        );
-        Self {
-            inner: Arc::new(Inner {
-                entries,
-                runs,
-                cost,
-            }),
-        }
+        debug_assert_eq!(entries.len() as u64, runs.iter().map(|run| run.count).sum::<u64>());
+        Self { inner: Arc::new(Inner { entries, runs, cost }) }
     }
 
     /// How many records.
@@ -222,10 +195,7 @@ impl Records {
     /// Identity and entry of each record, in log order.
     pub fn iter(&self) -> impl Iterator<Item = (ProposalId, &Entry)> {
         let ids = self.runs().iter().flat_map(|run| {
-            (run.first.number..run.next_number()).map(|number| ProposalId {
-                number,
-                ..run.first
-            })
+            (run.first.number..run.next_number()).map(|number| ProposalId { number, ..run.first })
         });
         ids.zip(self.entries())
     }
@@ -233,11 +203,7 @@ impl Records {
     /// The records without the first `skip`; all of them (shared, not copied) for 0.
     #[must_use]
     pub fn skip(&self, skip: u64) -> Records {
-        if skip == 0 {
-            self.clone()
-        } else {
-            self.slice(skip, self.len())
-        }
+        if skip == 0 { self.clone() } else { self.slice(skip, self.len()) }
     }
 
     /// The records at positions `[from, to)`, as far as there are any.
@@ -296,10 +262,7 @@ impl RecordsBuilder {
 
     /// Adds a record; `false`, and nothing added, behind a StopSign or with an impossible identity.
     pub fn push(&mut self, id: ProposalId, entry: Entry) -> bool {
-        let run = Run {
-            first: id,
-            count: 1,
-        };
+        let run = Run { first: id, count: 1 };
         if self.inner.entries.last().is_some_and(Entry::is_stop_sign) || !run.is_possible() {
             return false;
         }
@@ -330,9 +293,7 @@ impl RecordsBuilder {
     /// The records.
     #[must_use]
     pub fn build(self) -> Records {
-        Records {
-            inner: Arc::new(self.inner),
-        }
+        Records { inner: Arc::new(self.inner) }
     }
 }
 

@@ -7,18 +7,11 @@ use proptest::prelude::*;
 type Record = (ProposalId, Entry);
 
 fn id(proposer: NodeId, session: u64, number: u64) -> ProposalId {
-    ProposalId {
-        proposer,
-        session,
-        number,
-    }
+    ProposalId { proposer, session, number }
 }
 
 fn run(proposer: NodeId, number: u64, count: u64) -> Run {
-    Run {
-        first: id(proposer, 1, number),
-        count,
-    }
+    Run { first: id(proposer, 1, number), count }
 }
 
 fn stop() -> Entry {
@@ -37,10 +30,7 @@ fn build(records: &[Record]) -> Records {
 }
 
 fn listed(records: &Records) -> Vec<Record> {
-    records
-        .iter()
-        .map(|(id, entry)| (id, entry.clone()))
-        .collect()
+    records.iter().map(|(id, entry)| (id, entry.clone())).collect()
 }
 
 fn entry(text: &str) -> Entry {
@@ -54,12 +44,7 @@ fn records_need_an_identity_for_each_entry() {
     assert_eq!((records.len(), records.cost()), (3, 3 + 3 * ENTRY_OVERHEAD));
     let ids: Vec<ProposalId> = records.iter().map(|(id, _)| id).collect();
     assert_eq!(ids, [id(1, 1, 1), id(1, 1, 2), id(2, 1, 7)]);
-    for runs in [
-        vec![],
-        vec![run(1, 1, 2)],
-        vec![run(1, 1, 4)],
-        vec![run(1, 1, 3), run(1, 4, 1)],
-    ] {
+    for runs in [vec![], vec![run(1, 1, 2)], vec![run(1, 1, 4)], vec![run(1, 1, 3), run(1, 4, 1)]] {
         let refused = Records::new(entries(), runs);
         assert_eq!(refused, Err(RecordsError::Count { entries: 3 }));
     }
@@ -74,10 +59,7 @@ fn records_need_possible_identities() {
         run(0, 1, 1),
         run(1, u64::MAX, 1),
         run(1, 2, u64::MAX),
-        Run {
-            first: id(1, 0, 1),
-            count: 1,
-        },
+        Run { first: id(1, 0, 1), count: 1 },
     ];
     for run in impossible {
         let refused = Records::new(vec![entry("a")], vec![run]);
@@ -88,18 +70,9 @@ fn records_need_possible_identities() {
     }
     // Their number is not believed, and costs nothing.
     let many = vec![run(1, 1, u64::MAX - 1), run(2, 1, u64::MAX - 1)];
-    assert_eq!(
-        Records::new(vec![], many.clone()),
-        Err(RecordsError::Run(many[1]))
-    );
+    assert_eq!(Records::new(vec![], many.clone()), Err(RecordsError::Run(many[1])));
     let last = run(1, u64::MAX - 1, 1);
-    assert_eq!(
-        Records::new(vec![entry("a")], vec![last])
-            .unwrap()
-            .iter()
-            .count(),
-        1
-    );
+    assert_eq!(Records::new(vec![entry("a")], vec![last]).unwrap().iter().count(), 1);
 }
 
 #[test]
@@ -126,19 +99,10 @@ fn entries_cost_their_payload_and_an_overhead() {
 #[test]
 fn memory_refuses_ranges_outside_the_log() {
     let mut log = MemorySequence::new();
-    log.append(build(&[
-        (id(1, 1, 1), entry("a")),
-        (id(1, 1, 2), entry("b")),
-    ]))
-    .unwrap();
+    log.append(build(&[(id(1, 1, 1), entry("a")), (id(1, 1, 2), entry("b"))])).unwrap();
     log.trim(1).unwrap();
     let is_range = |result: Result<(), StorageError>, expected: Operation| match result {
-        Err(StorageError::Range {
-            operation,
-            first,
-            end,
-            ..
-        }) => {
+        Err(StorageError::Range { operation, first, end, .. }) => {
             assert_eq!((operation, first, end), (expected, 1, 2));
         }
         other => panic!("{other:?}"),
@@ -157,13 +121,8 @@ fn memory_refuses_ranges_outside_the_log() {
 fn a_reopened_storage_knows_what_it_knew() {
     let mut storage = Storage::with(MemorySequence::new(), MemoryState::new());
     storage.open().unwrap();
-    let records: Vec<Record> = (1..=9)
-        .map(|n| (id(1 + n % 2, 1, n.div_ceil(2)), stop()))
-        .collect();
-    let records: Vec<Record> = records
-        .into_iter()
-        .map(|(id, _)| (id, entry("x")))
-        .collect();
+    let records: Vec<Record> = (1..=9).map(|n| (id(1 + n % 2, 1, n.div_ceil(2)), stop())).collect();
+    let records: Vec<Record> = records.into_iter().map(|(id, _)| (id, entry("x"))).collect();
     storage.append(build(&records)).unwrap();
     storage.append(build(&[(id(7, 3, 1), stop())])).unwrap();
     storage.decide(4, Ballot::default());
@@ -226,13 +185,7 @@ impl Model {
         let mut all = self.records.clone();
         for (proposer, session, size) in wanted {
             let same = |r: &&Record| (r.0.proposer, r.0.session) == (*proposer, *session);
-            let number = all
-                .iter()
-                .filter(same)
-                .map(|r| r.0.number)
-                .max()
-                .unwrap_or(0)
-                + 1;
+            let number = all.iter().filter(same).map(|r| r.0.number).max().unwrap_or(0) + 1;
             all.push((id(*proposer, *session, number), Entry::from(vec![0; *size])));
         }
         all.split_off(self.records.len())
@@ -250,20 +203,14 @@ impl Model {
 
     fn next_of(&self, upto: u64) -> BTreeMap<NodeId, NextProposal> {
         let following = self.records[..upto as usize].iter().map(|(id, _)| {
-            let next = NextProposal {
-                session: id.session,
-                number: id.number + 1,
-            };
+            let next = NextProposal { session: id.session, number: id.number + 1 };
             (id.proposer, next)
         });
         following.collect()
     }
 
     fn tail_cost(&self) -> u64 {
-        self.records[self.decided as usize..]
-            .iter()
-            .map(|(_, entry)| entry.cost())
-            .sum()
+        self.records[self.decided as usize..].iter().map(|(_, entry)| entry.cost()).sum()
     }
 }
 

@@ -91,9 +91,7 @@ impl ReplicaClient {
         T: Send,
         E: Send,
     {
-        let answer = self
-            .replica
-            .ask_with(|promise| message(Ask::new(promise, question)));
+        let answer = self.replica.ask_with(|promise| message(Ask::new(promise, question)));
         Answer { answer }
     }
 }

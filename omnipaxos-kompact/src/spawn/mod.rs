@@ -56,9 +56,7 @@ pub enum SpawnError {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn wait<T: Send>(future: KFuture<T>, what: &'static str) -> Result<T, SpawnError> {
-    future
-        .wait_timeout(PATIENCE)
-        .map_err(|_| SpawnError::Timeout { what })
+    future.wait_timeout(PATIENCE).map_err(|_| SpawnError::Timeout { what })
 }
 
 /// Connects two components whether they run or not. Kompact's own way fails where one of them is

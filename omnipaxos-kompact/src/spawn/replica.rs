@@ -26,14 +26,7 @@ impl<S, P> ReplicaSpec<S, P> {
     /// The replica of configuration `config_id`, which has the servers `nodes`, over `storage`.
     #[must_use]
     pub fn new(config_id: ConfigId, nodes: Vec<NodeId>, storage: Storage<S, P>) -> Self {
-        Self {
-            config_id,
-            nodes,
-            storage,
-            quorum: None,
-            read_from: None,
-            flush: FlushMode::Auto,
-        }
+        Self { config_id, nodes, storage, quorum: None, read_from: None, flush: FlushMode::Auto }
     }
 
     /// Other quorums than majorities; the same at all servers of the configuration.
@@ -245,9 +238,7 @@ where
     where
         C: ComponentDefinition + Require<DecidedPort> + RequireRef<DecidedPort> + 'static,
     {
-        let provided = self
-            .replica
-            .on_definition(ProvideRef::<DecidedPort>::provided_ref);
+        let provided = self.replica.on_definition(ProvideRef::<DecidedPort>::provided_ref);
         let required = subscriber.on_definition(|c| {
             c.connect_to_provided(provided);
             c.required_ref()
@@ -276,8 +267,6 @@ where
     /// # Errors
     /// [`StopError::NoStorage`] where it was taken before.
     pub fn into_storage(self) -> Result<Storage<S, P>, StopError> {
-        self.replica
-            .on_definition(ReplicaComponent::take_storage)
-            .ok_or(StopError::NoStorage)
+        self.replica.on_definition(ReplicaComponent::take_storage).ok_or(StopError::NoStorage)
     }
 }

@@ -31,10 +31,7 @@ struct RouterLane<L: Lane> {
 
 impl<L: Lane> Clone for RouterLane<L> {
     fn clone(&self) -> Self {
-        Self {
-            router: Arc::clone(&self.router),
-            counters: self.counters.clone(),
-        }
+        Self { router: Arc::clone(&self.router), counters: self.counters.clone() }
     }
 }
 
@@ -53,12 +50,7 @@ impl RouterHandle {
         let options = RouterOptions { pid, config };
         let heartbeats = RouterLane::spawn(system, options.clone())?;
         let paxos = RouterLane::spawn(system, options.clone())?;
-        Ok(Self {
-            pid,
-            config: options.config,
-            heartbeats,
-            paxos,
-        })
+        Ok(Self { pid, config: options.config, heartbeats, paxos })
     }
 
     /// This server.
@@ -75,8 +67,7 @@ impl RouterHandle {
 
     /// Tells where a server is, now or at any later time; replaces an earlier address.
     pub fn set_peer(&self, pid: NodeId, address: SocketAddr) {
-        self.heartbeats
-            .tell(RouterMessage::SetPeer { pid, address });
+        self.heartbeats.tell(RouterMessage::SetPeer { pid, address });
         self.paxos.tell(RouterMessage::SetPeer { pid, address });
     }
 
@@ -130,17 +121,15 @@ impl RouterHandle {
 
     /// Drops the messages of a configuration from now on.
     pub fn unregister(&self, config_id: ConfigId) {
-        self.heartbeats
-            .tell(RouterMessage::Unregister { config_id });
+        self.heartbeats.tell(RouterMessage::Unregister { config_id });
         self.paxos.tell(RouterMessage::Unregister { config_id });
     }
 
     /// Ends both routers. Replicas that still use them are cut off.
     pub fn stop(self, system: &KompactSystem) {
-        for done in [
-            system.kill_notify(self.heartbeats.router),
-            system.kill_notify(self.paxos.router),
-        ] {
+        for done in
+            [system.kill_notify(self.heartbeats.router), system.kill_notify(self.paxos.router)]
+        {
             // A router that is dead already does not answer; there is nothing else to do.
             let _ = done.wait_timeout(PATIENCE);
         }
@@ -157,11 +146,8 @@ impl<L: Lane> RouterLane<L> {
         wait(registered, "registering a router")?
             .map_err(|e| SpawnError::Registration(format!("{e:?}")))?;
         // An alias of a router that was stopped stays until its successor takes it over.
-        wait(
-            system.update_alias_registration(&router, alias),
-            "registering a router's alias",
-        )?
-        .map_err(|e| SpawnError::Registration(format!("{e:?}")))?;
+        wait(system.update_alias_registration(&router, alias), "registering a router's alias")?
+            .map_err(|e| SpawnError::Registration(format!("{e:?}")))?;
         let mut connected = false;
         system.with_dispatcher_definition(|dispatcher| {
             if let Some(network) = dispatcher.downcast_mut::<NetworkDispatcher>() {
@@ -184,11 +170,7 @@ impl<L: Lane> RouterLane<L> {
 
     fn register(&self, config_id: ConfigId, nodes: Vec<NodeId>) -> Result<(), SpawnError> {
         let (done, registered) = promise();
-        self.tell(RouterMessage::Register {
-            config_id,
-            nodes,
-            done,
-        });
+        self.tell(RouterMessage::Register { config_id, nodes, done });
         wait(registered, "registering a configuration")
     }
 }

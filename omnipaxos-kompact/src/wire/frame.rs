@@ -128,24 +128,16 @@ impl Incoming {
     pub fn read(buf: &mut dyn Buf) -> Result<Self, WireError> {
         let bytes = buf.remaining();
         if bytes > MAX_PACKET_BYTES {
-            return Err(WireError::TooLong {
-                bytes,
-                limit: MAX_PACKET_BYTES,
-            });
+            return Err(WireError::TooLong { bytes, limit: MAX_PACKET_BYTES });
         }
         if bytes < ENVELOPE_BYTES {
-            return Err(WireError::Length {
-                bytes,
-                expected: ENVELOPE_BYTES as u64,
-            });
+            return Err(WireError::Length { bytes, expected: ENVELOPE_BYTES as u64 });
         }
         let mut envelope = [0; ENVELOPE_BYTES];
         buf.copy_to_slice(&mut envelope);
         let envelope = Envelope::of_bytes(&envelope)?;
         if envelope.version != PROTOCOL_VERSION {
-            return Err(WireError::Version {
-                theirs: envelope.version,
-            });
+            return Err(WireError::Version { theirs: envelope.version });
         }
         let expected =
             ENVELOPE_BYTES as u64 + u64::from(envelope.head_len) + u64::from(envelope.blob_len);
@@ -177,16 +169,10 @@ impl Incoming {
     pub fn check(&self, cluster_id: ClusterId, limits: &Limits) -> Result<(), WireError> {
         let bytes = ENVELOPE_BYTES + self.body.len();
         if bytes > limits.packet_bytes {
-            return Err(WireError::TooLong {
-                bytes,
-                limit: limits.packet_bytes,
-            });
+            return Err(WireError::TooLong { bytes, limit: limits.packet_bytes });
         }
         if self.envelope.cluster_id != cluster_id {
-            return Err(WireError::Cluster {
-                theirs: self.envelope.cluster_id,
-                ours: cluster_id,
-            });
+            return Err(WireError::Cluster { theirs: self.envelope.cluster_id, ours: cluster_id });
         }
         Ok(())
     }
@@ -197,23 +183,13 @@ impl Incoming {
     /// [`WireError`] where it exceeds `limits`, or is no message.
     pub fn decode(mut self, limits: &Limits) -> Result<Packet, WireError> {
         let kind = self.kind()?;
-        let Envelope {
-            config_id,
-            from,
-            to,
-            ..
-        } = self.envelope;
+        let Envelope { config_id, from, to, .. } = self.envelope;
         // `read` has checked that the body is as long as head and blob together.
         let head = self.body.split_to(self.envelope.head_len as usize);
         match kind {
             Kind::Paxos => {
                 let (body, rest) = decode_body(&head)?;
-                let mut message = Message {
-                    config_id,
-                    from,
-                    to,
-                    body,
-                };
+                let mut message = Message { config_id, from, to, body };
                 match message.take_records() {
                     Some(none) if none.is_empty() => {
                         message.put_records(decode_records(rest)?.join(self.body, limits)?);
@@ -232,12 +208,7 @@ impl Incoming {
                 let (body, rest) = decode_body(&head)?;
                 no_rest(rest)?;
                 no_rest(&self.body)?;
-                Ok(Packet::Heartbeat(HeartbeatMessage {
-                    config_id,
-                    from,
-                    to,
-                    body,
-                }))
+                Ok(Packet::Heartbeat(HeartbeatMessage { config_id, from, to, body }))
             }
         }
     }

@@ -222,10 +222,7 @@ pub enum EncodeError {
 }
 
 fn envelope_config() -> impl bincode::config::Config {
-    bincode::config::standard()
-        .with_little_endian()
-        .with_fixed_int_encoding()
-        .with_limit::<64>()
+    bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<64>()
 }
 
 /// Reads a message without its entries from the front of a head; returns it and the rest.
@@ -247,10 +244,7 @@ fn no_rest(rest: &[u8]) -> Result<(), WireError> {
     if rest.is_empty() {
         return Ok(());
     }
-    Err(WireError::Undecodable(format!(
-        "{} bytes too many",
-        rest.len()
-    )))
+    Err(WireError::Undecodable(format!("{} bytes too many", rest.len())))
 }
 
 fn undecodable(error: bincode::error::DecodeError) -> WireError {

@@ -39,11 +39,8 @@ impl RecordsHead {
                         head.metadata = Some(u32::try_from(data.len()).ok()?);
                         blob += data.len() as u64;
                     }
-                    head.stop_sign = Some(StopSign {
-                        metadata: None,
-                        nodes: ss.nodes.clone(),
-                        ..*ss
-                    });
+                    head.stop_sign =
+                        Some(StopSign { metadata: None, nodes: ss.nodes.clone(), ..*ss });
                 }
             }
         }
@@ -54,10 +51,7 @@ impl RecordsHead {
     pub(super) fn join(self, blob: Bytes, limits: &Limits) -> Result<Records, WireError> {
         let count = self.lengths.len() + usize::from(self.stop_sign.is_some());
         if count > limits.entries {
-            return Err(WireError::TooManyEntries {
-                entries: count,
-                limit: limits.entries,
-            });
+            return Err(WireError::TooManyEntries { entries: count, limit: limits.entries });
         }
         let mut blob = Blob { rest: blob, limits };
         let mut entries = Vec::with_capacity(count);
@@ -71,9 +65,7 @@ impl RecordsHead {
             }
             (None, None) => {}
             (None, Some(_)) => {
-                return Err(WireError::Undecodable(
-                    "metadata without a StopSign".to_owned(),
-                ));
+                return Err(WireError::Undecodable("metadata without a StopSign".to_owned()));
             }
         }
         if !blob.rest.is_empty() {
@@ -96,16 +88,11 @@ impl Blob<'_> {
     fn take(&mut self, length: u32) -> Result<Bytes, WireError> {
         let limit = self.limits.entry_bytes;
         if u64::from(length) > limit {
-            return Err(WireError::EntryTooLarge {
-                bytes: u64::from(length),
-                limit,
-            });
+            return Err(WireError::EntryTooLarge { bytes: u64::from(length), limit });
         }
         match usize::try_from(length) {
             Ok(length) if length <= self.rest.len() => Ok(self.rest.split_to(length)),
-            _ => Err(WireError::Undecodable(
-                "the payloads are shorter than announced".to_owned(),
-            )),
+            _ => Err(WireError::Undecodable("the payloads are shorter than announced".to_owned())),
         }
     }
 }

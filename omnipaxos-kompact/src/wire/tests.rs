@@ -26,14 +26,7 @@ fn open(bytes: &[u8]) -> Result<Packet, WireError> {
 }
 
 fn run(count: u64) -> Run {
-    Run {
-        first: ProposalId {
-            proposer: 3,
-            session: 1,
-            number: 9,
-        },
-        count,
-    }
+    Run { first: ProposalId { proposer: 3, session: 1, number: 9 }, count }
 }
 
 fn accept(entries: Vec<Entry>, runs: Vec<Run>) -> Packet {
@@ -106,10 +99,7 @@ fn an_entry_of_the_maximum_size_travels_and_a_larger_one_does_not() {
     let bytes = bytes_of(accept(vec![Entry::from(larger)], vec![run(1)]));
     assert_eq!(
         open(&bytes),
-        Err(WireError::EntryTooLarge {
-            bytes: (1 << 20) + 1,
-            limit: 1 << 20
-        })
+        Err(WireError::EntryTooLarge { bytes: (1 << 20) + 1, limit: 1 << 20 })
     );
 }
 
@@ -119,10 +109,7 @@ fn a_frame_of_too_many_empty_entries_is_refused_before_they_exist() {
     let packet = accept(vec![Entry::from(""); count], vec![run(count as u64)]);
     assert_eq!(
         open(&bytes_of(packet)),
-        Err(WireError::TooManyEntries {
-            entries: count,
-            limit: count - 1
-        })
+        Err(WireError::TooManyEntries { entries: count, limit: count - 1 })
     );
 }
 
@@ -154,22 +141,10 @@ fn others_are_refused_by_name() {
     };
     assert_eq!(open(&with(0, 2)), Err(WireError::Version { theirs: 2 }));
     assert_eq!(open(&with(2, 99)), Err(WireError::Kind(99)));
-    assert!(matches!(
-        open(&with(3, 0)),
-        Err(WireError::Cluster { ours: CLUSTER, .. })
-    ));
-    assert!(matches!(
-        open(&good[..20]),
-        Err(WireError::Length { bytes: 20, .. })
-    ));
-    assert!(matches!(
-        open(&with(35, 200)),
-        Err(WireError::Length { .. })
-    ));
-    assert!(matches!(
-        open(&with(43, 99)),
-        Err(WireError::Undecodable(_))
-    ));
+    assert!(matches!(open(&with(3, 0)), Err(WireError::Cluster { ours: CLUSTER, .. })));
+    assert!(matches!(open(&good[..20]), Err(WireError::Length { bytes: 20, .. })));
+    assert!(matches!(open(&with(35, 200)), Err(WireError::Length { .. })));
+    assert!(matches!(open(&with(43, 99)), Err(WireError::Undecodable(_))));
     let mut longer = good.clone();
     longer.push(0);
     assert!(matches!(open(&longer), Err(WireError::Length { .. })));

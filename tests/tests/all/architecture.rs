@@ -12,22 +12,14 @@ fn is_test(file: &str) -> bool {
 /// The top-level module that a file of a crate's `src` belongs to.
 fn module_of(file: &str) -> &str {
     let inside = file.split("/src/").nth(1).unwrap_or(file);
-    inside
-        .split('/')
-        .next()
-        .unwrap_or(inside)
-        .trim_end_matches(".rs")
+    inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs")
 }
 
 /// The top-level modules that some code names with `crate::`.
 fn used(code: &str) -> BTreeSet<String> {
     let after = code.split("crate::").skip(1);
     after
-        .map(|rest| {
-            rest.chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect()
-        })
+        .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
         .collect()
 }
 
@@ -44,9 +36,7 @@ fn modules_use_only_what_the_table_allows() {
             if module == "lib" {
                 continue;
             }
-            let row = rows
-                .iter()
-                .find(|row| row[0][0] == format!("{name}::{module}"));
+            let row = rows.iter().find(|row| row[0][0] == format!("{name}::{module}"));
             let allowed = &row.unwrap_or_else(|| panic!("{name}::{module} is not in the table"))[1];
             for other in used(&code(file).unwrap()) {
                 let fine = other == module
@@ -92,16 +82,9 @@ fn sources_are_small_and_lines_are_short() {
     for folder in CRATES.into_iter().chain(["examples", "tests"]) {
         for file in rust_files(folder).unwrap() {
             let text = text(&file).unwrap();
-            assert!(
-                text.lines().count() <= 600,
-                "{file} has over 600 lines: one subject each?"
-            );
+            assert!(text.lines().count() <= 600, "{file} has over 600 lines: one subject each?");
             let long = text.lines().find(|line| line.chars().count() > 100);
-            assert!(
-                long.is_none(),
-                "{file} has a long line: {}",
-                long.unwrap_or_default()
-            );
+            assert!(long.is_none(), "{file} has a long line: {}", long.unwrap_or_default());
         }
     }
     assert!(root().join("Cargo.toml").is_file());

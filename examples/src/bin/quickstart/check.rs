@@ -32,9 +32,7 @@ pub(crate) fn check(
     }
     for ((config_id, pid), numbers) in proposed {
         let placed = numbers.iter().filter_map(|number| places[*number]);
-        let here = placed
-            .filter(|(config, _)| config == config_id)
-            .map(|(_, at)| at);
+        let here = placed.filter(|(config, _)| config == config_id).map(|(_, at)| at);
         if !here.is_sorted() {
             let what = format!("the lines of server {pid} are out of order");
             return Err(wrong(format!("{what} in configuration {config_id}")));
@@ -57,13 +55,8 @@ mod tests {
     }
 
     fn log(numbers: &[LineNumber]) -> Log {
-        let entries = numbers
-            .iter()
-            .map(|n| (1, payload(*n, lines().get(*n).map_or(b"", |l| l))));
-        Log {
-            entries: entries.collect(),
-            stop_signs: Vec::new(),
-        }
+        let entries = numbers.iter().map(|n| (1, payload(*n, lines().get(*n).map_or(b"", |l| l))));
+        Log { entries: entries.collect(), stop_signs: Vec::new() }
     }
 
     fn proposed() -> BTreeMap<(ConfigId, NodeId), Vec<LineNumber>> {
@@ -73,17 +66,11 @@ mod tests {
     #[test]
     fn only_a_valid_log_passes() {
         for valid in [[0, 1, 2], [1, 0, 2], [0, 2, 1]] {
-            assert!(
-                check(&log(&valid), &lines(), &proposed()).is_ok(),
-                "{valid:?}"
-            );
+            assert!(check(&log(&valid), &lines(), &proposed()).is_ok(), "{valid:?}");
         }
         let invalid: [&[LineNumber]; 5] = [&[0, 1], &[0, 1, 2, 2], &[2, 1, 0], &[0, 1, 2, 3], &[]];
         for invalid in invalid {
-            assert!(
-                check(&log(invalid), &lines(), &proposed()).is_err(),
-                "{invalid:?}"
-            );
+            assert!(check(&log(invalid), &lines(), &proposed()).is_err(), "{invalid:?}");
         }
         let mut changed = log(&[0, 1, 2]);
         changed.entries[1].1 = payload(1, b"other");

@@ -53,11 +53,7 @@ pub(crate) struct Collector {
 
 impl Collector {
     pub(crate) fn new(log: SharedLog) -> Self {
-        Self {
-            ctx: ComponentContext::uninitialised(),
-            decided: RequiredPort::uninitialised(),
-            log,
-        }
+        Self { ctx: ComponentContext::uninitialised(), decided: RequiredPort::uninitialised(), log }
     }
 }
 
@@ -69,8 +65,7 @@ impl Require<DecidedPort> for Collector {
         match event {
             ReplicaEvent::Decided(batch) => {
                 let entries = batch.entries.iter();
-                log.entries
-                    .extend(entries.map(|entry| (batch.config_id, entry.clone())));
+                log.entries.extend(entries.map(|entry| (batch.config_id, entry.clone())));
             }
             ReplicaEvent::StopSign { stop_sign, .. } => {
                 let at = log.entries.len();

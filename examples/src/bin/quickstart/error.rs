@@ -24,10 +24,7 @@ pub(crate) enum QuickstartError {
     Spawn(#[from] SpawnError),
     /// A line was refused for good.
     #[error("line {line} was not replicated: {source}")]
-    Line {
-        line: usize,
-        source: ProposalFailure,
-    },
+    Line { line: usize, source: ProposalFailure },
     /// The reconfiguration was refused.
     #[error("the reconfiguration failed: {0}")]
     Reconfiguration(ProposalFailure),

@@ -55,16 +55,8 @@ impl Feeder {
             let payload = payload(number, &lines[number]);
             let bytes = payload.len();
             let answer = server.client(config_id)?.propose(payload);
-            self.proposed
-                .entry((config_id, server.pid))
-                .or_default()
-                .push(number);
-            self.pending.push_back(Proposal {
-                line: number,
-                pid: server.pid,
-                bytes,
-                answer,
-            });
+            self.proposed.entry((config_id, server.pid)).or_default().push(number);
+            self.pending.push_back(Proposal { line: number, pid: server.pid, bytes, answer });
             self.pending_bytes += bytes;
         }
         Ok(())
@@ -80,24 +72,15 @@ impl Feeder {
 
     /// Server `pid` was killed: its proposals get no answer.
     pub(crate) fn lose(&mut self, pid: NodeId) {
-        let (lost, kept): (Vec<_>, Vec<_>) = self
-            .pending
-            .drain(..)
-            .partition(|proposal| proposal.pid == pid);
-        self.unknown
-            .extend(lost.iter().map(|proposal| proposal.line));
+        let (lost, kept): (Vec<_>, Vec<_>) =
+            self.pending.drain(..).partition(|proposal| proposal.pid == pid);
+        self.unknown.extend(lost.iter().map(|proposal| proposal.line));
         self.pending_bytes = kept.iter().map(|proposal| proposal.bytes).sum();
         self.pending = kept.into();
     }
 
     fn settle_one(&mut self, report: &Report) -> Result<(), QuickstartError> {
-        let Some(Proposal {
-            line,
-            bytes,
-            answer,
-            ..
-        }) = self.pending.pop_front()
-        else {
+        let Some(Proposal { line, bytes, answer, .. }) = self.pending.pop_front() else {
             return Ok(());
         };
         self.pending_bytes -= bytes;
@@ -108,10 +91,7 @@ impl Feeder {
             }
             Ok(ProposalOutcome::Dropped) => self.dropped.push(line),
             Err(source) => {
-                return Err(QuickstartError::Line {
-                    line: line + 1,
-                    source,
-                });
+                return Err(QuickstartError::Line { line: line + 1, source });
             }
         }
         Ok(())

@@ -24,17 +24,11 @@ pub(crate) fn read(file: Option<&Path>) -> io::Result<Vec<Bytes>> {
 }
 
 fn lines(text: Bytes) -> Vec<Bytes> {
-    let text = if text.ends_with(b"\n") {
-        text.slice(..text.len() - 1)
-    } else {
-        text
-    };
+    let text = if text.ends_with(b"\n") { text.slice(..text.len() - 1) } else { text };
     if text.is_empty() {
         return Vec::new();
     }
-    text.split(|byte| *byte == b'\n')
-        .map(|line| text.slice_ref(line))
-        .collect()
+    text.split(|byte| *byte == b'\n').map(|line| text.slice_ref(line)).collect()
 }
 
 /// The payload of a line.
@@ -60,10 +54,7 @@ mod tests {
         assert_eq!(lines(Bytes::from_static(b"")), Vec::<Bytes>::new());
         assert_eq!(lines(Bytes::from_static(b"a\n\nb")), ["a", "", "b"]);
         assert_eq!(lines(Bytes::from_static(b"a\nb\n")), ["a", "b"]);
-        assert_eq!(
-            lines(Bytes::from_static(b"\xff\r\n\n")),
-            [&b"\xff\r"[..], b""]
-        );
+        assert_eq!(lines(Bytes::from_static(b"\xff\r\n\n")), [&b"\xff\r"[..], b""]);
     }
 
     #[test]

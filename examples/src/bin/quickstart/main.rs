@@ -45,10 +45,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), QuickstartError> {
     let mut lines = input::read(args.file.as_deref()).map_err(|source| {
-        let file = args
-            .file
-            .as_ref()
-            .map_or("standard input".into(), |f| f.display().to_string());
+        let file = args.file.as_ref().map_or("standard input".into(), |f| f.display().to_string());
         QuickstartError::Input { file, source }
     })?;
     lines.truncate(args.lines.unwrap_or(usize::MAX));
@@ -62,9 +59,7 @@ fn run(args: &Args) -> Result<(), QuickstartError> {
     let nodes: Vec<NodeId> = servers.keys().copied().collect();
     start(&mut servers, FIRST, &nodes)?;
     let leader = await_leader(&servers, FIRST)?;
-    report.event(&format!(
-        "configuration 1: servers {nodes:?}, led by server {leader}"
-    ));
+    report.event(&format!("configuration 1: servers {nodes:?}, led by server {leader}"));
 
     // The leader dies while its proposals are on their way.
     let (third, two_thirds) = (lines.len() / 3, lines.len() * 2 / 3);
@@ -86,10 +81,7 @@ fn run(args: &Args) -> Result<(), QuickstartError> {
     let result = verify(&servers, &lines, &feeder);
     report.table(&rows(&servers, leader)?);
     result?;
-    report.event(&format!(
-        "all live servers hold the {} lines in the same order",
-        lines.len()
-    ));
+    report.event(&format!("all live servers hold the {} lines in the same order", lines.len()));
     servers.into_values().try_for_each(Server::shutdown)
 }
 
@@ -102,9 +94,7 @@ fn start(
     for server in servers.values() {
         server.meet(servers);
     }
-    servers
-        .values_mut()
-        .try_for_each(|server| server.join(config_id, nodes))
+    servers.values_mut().try_for_each(|server| server.join(config_id, nodes))
 }
 
 /// Waits until all servers follow the same leader.
@@ -133,26 +123,18 @@ fn reconfigure(
     let Some(proposer) = servers.values().next() else {
         return Ok(());
     };
-    let answer = proposer
-        .client(FIRST)?
-        .propose_reconfiguration(nodes.clone());
+    let answer = proposer.client(FIRST)?.propose_reconfiguration(nodes.clone());
     match wait_for("the reconfiguration", answer)? {
         Ok(ProposalOutcome::Decided(index)) => {
-            report.event(&format!(
-                "configuration 1 ends with a StopSign at index {index}"
-            ));
+            report.event(&format!("configuration 1 ends with a StopSign at index {index}"));
         }
         Ok(outcome) => {
-            return Err(QuickstartError::Check(format!(
-                "the StopSign was {outcome:?}"
-            )));
+            return Err(QuickstartError::Check(format!("the StopSign was {outcome:?}")));
         }
         Err(failure) => return Err(QuickstartError::Reconfiguration(failure)),
     }
     for server in servers.values() {
-        poll(&format!("the StopSign at server {}", server.pid), || {
-            Ok(server.stop_sign(FIRST))
-        })?;
+        poll(&format!("the StopSign at server {}", server.pid), || Ok(server.stop_sign(FIRST)))?;
     }
     let new = Server::start(joining, show_log)?;
     if let Some(donor) = servers.values().next() {
@@ -166,9 +148,7 @@ fn reconfigure(
     servers.insert(joining, new);
     start(servers, SECOND, &nodes)?;
     let leader = await_leader(servers, SECOND)?;
-    report.event(&format!(
-        "configuration 2: servers {nodes:?}, led by server {leader}"
-    ));
+    report.event(&format!("configuration 2: servers {nodes:?}, led by server {leader}"));
     Ok(())
 }
 
@@ -183,15 +163,10 @@ fn missing(
     let mut decided = BTreeSet::new();
     if let Some(server) = servers.values().next() {
         let log = server.log.lock();
-        decided.extend(
-            log.entries
-                .iter()
-                .filter_map(|(_, data)| Some(parse(data)?.0)),
-        );
+        decided.extend(log.entries.iter().filter_map(|(_, data)| Some(parse(data)?.0)));
     }
-    let (found, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut feeder.unknown)
-        .into_iter()
-        .partition(|line| decided.contains(line));
+    let (found, lost): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut feeder.unknown).into_iter().partition(|line| decided.contains(line));
     found.iter().for_each(|_| feeder.found(report));
     let mut next = std::mem::take(&mut feeder.dropped);
     report.event(&format!(
@@ -212,10 +187,8 @@ fn verify(servers: &Servers, lines: &[Bytes], feeder: &Feeder) -> Result<(), Qui
         })?;
         check::check(&server.log.lock(), lines, &feeder.proposed)?;
     }
-    let digests: BTreeSet<String> = servers
-        .values()
-        .map(|server| server.log.lock().digest().to_string())
-        .collect();
+    let digests: BTreeSet<String> =
+        servers.values().map(|server| server.log.lock().digest().to_string()).collect();
     if digests.len() == 1 {
         Ok(())
     } else {
@@ -226,17 +199,7 @@ fn verify(servers: &Servers, lines: &[Bytes], feeder: &Feeder) -> Result<(), Qui
 fn rows(servers: &Servers, killed: NodeId) -> Result<Vec<[String; 6]>, QuickstartError> {
     let mut rows = BTreeMap::new();
     let none = || "-".to_owned();
-    rows.insert(
-        killed,
-        [
-            killed.to_string(),
-            "killed".to_owned(),
-            none(),
-            none(),
-            none(),
-            none(),
-        ],
-    );
+    rows.insert(killed, [killed.to_string(), "killed".to_owned(), none(), none(), none(), none()]);
     for server in servers.values() {
         let (config_id, leader) = server.leader()?;
         let log = server.log.lock();

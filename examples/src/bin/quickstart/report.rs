@@ -40,12 +40,7 @@ impl Report {
         if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} lines decided") {
             bar.set_style(style);
         }
-        Self {
-            bar,
-            kind,
-            total,
-            told: Cell::new(0),
-        }
+        Self { bar, kind, total, told: Cell::new(0) }
     }
 
     /// Something happened.
@@ -71,14 +66,7 @@ impl Report {
         self.bar.finish_and_clear();
         let mut table = Table::new();
         table.load_style(ASCII_MARKDOWN);
-        table.set_header([
-            "server",
-            "state",
-            "configuration",
-            "leader",
-            "decided",
-            "log digest",
-        ]);
+        table.set_header(["server", "state", "configuration", "leader", "decided", "log digest"]);
         for row in rows {
             table.add_row(row);
         }

@@ -45,20 +45,12 @@ impl Server {
             let logger: KompactLogger = Logger::root_typed(Arc::new(nowhere.fuse()), o!());
             kompact.logger(logger);
         }
-        let system = kompact
-            .build()
-            .wait()
-            .map_err(|e| QuickstartError::Kompact(format!("{e:?}")))?;
+        let system =
+            kompact.build().wait().map_err(|e| QuickstartError::Kompact(format!("{e:?}")))?;
         let config = OmniPaxosConfig::from_config(system.config())?;
         let router = RouterHandle::spawn(&system, pid, config)?;
         let (log, replicas) = (SharedLog::default(), BTreeMap::new());
-        Ok(Self {
-            pid,
-            log,
-            system,
-            router,
-            replicas,
-        })
+        Ok(Self { pid, log, system, router, replicas })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -85,21 +77,15 @@ impl Server {
         let collector = self.system.create(move || Collector::new(log));
         prepared.subscribe(&collector);
         self.system.start(&collector);
-        self.replicas
-            .insert(config_id, prepared.start(&self.system)?);
+        self.replicas.insert(config_id, prepared.start(&self.system)?);
         Ok(())
     }
 
     /// Fetches the sealed log of configuration `config_id` from a donor, part by part. (A server
     /// component will do this by itself, from several donors at once.)
     pub(crate) fn fetch(&self, donor: &Server, config_id: ConfigId) -> Result<(), QuickstartError> {
-        let failed = |source| QuickstartError::Fetch {
-            donor: donor.pid,
-            source,
-        };
-        let client = donor
-            .client(config_id)
-            .map_err(|e| failed(ReadFailure::from(e)))?;
+        let failed = |source| QuickstartError::Fetch { donor: donor.pid, source };
+        let client = donor.client(config_id).map_err(|e| failed(ReadFailure::from(e)))?;
         let mut from = 0;
         loop {
             let answer = client.read_decided(from, u64::MAX);
@@ -125,9 +111,7 @@ impl Server {
         config_id: ConfigId,
     ) -> Result<&ReplicaClient, omnipaxos_kompact::ports::Stopped> {
         let replica = self.replicas.get(&config_id);
-        replica
-            .map(ReplicaHandle::client)
-            .ok_or(omnipaxos_kompact::ports::Stopped)
+        replica.map(ReplicaHandle::client).ok_or(omnipaxos_kompact::ports::Stopped)
     }
 
     /// The newest configuration here, and whom its replica follows.
@@ -142,11 +126,7 @@ impl Server {
     /// The StopSign that ended configuration `config_id`, if it is decided here.
     pub(crate) fn stop_sign(&self, config_id: ConfigId) -> Option<Arc<StopSign>> {
         let log = self.log.lock();
-        log.stop_signs
-            .iter()
-            .map(|(_, ss)| ss)
-            .find(|ss| ss.config_id == config_id + 1)
-            .cloned()
+        log.stop_signs.iter().map(|(_, ss)| ss).find(|ss| ss.config_id == config_id + 1).cloned()
     }
 
     /// Kills the whole system, as a crash would: no goodbyes, nothing is flushed.

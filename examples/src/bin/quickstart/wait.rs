@@ -35,8 +35,5 @@ pub(crate) fn poll<T>(
 }
 
 fn timeout(what: &str) -> QuickstartError {
-    QuickstartError::Timeout {
-        what: what.to_owned(),
-        seconds: DEADLINE.as_secs(),
-    }
+    QuickstartError::Timeout { what: what.to_owned(), seconds: DEADLINE.as_secs() }
 }

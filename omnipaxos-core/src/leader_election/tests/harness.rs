@@ -94,12 +94,7 @@ impl Cluster {
         };
         for (pid, config) in servers {
             let promised = config.promised;
-            let server = Server {
-                election: None,
-                config,
-                promised,
-                last: None,
-            };
+            let server = Server { election: None, config, promised, last: None };
             cluster.servers.insert(pid, server);
             let phase = cluster.rng.below(TICK);
             cluster.schedule(phase, Event::Tick(pid));
@@ -112,20 +107,12 @@ impl Cluster {
 
     /// Servers 1 ..= n without preferences.
     pub(super) fn new(seed: u64, n: u64) -> Self {
-        Self::with(
-            seed,
-            (1..=n)
-                .map(|pid| (pid, ElectionConfig::default()))
-                .collect(),
-        )
+        Self::with(seed, (1..=n).map(|pid| (pid, ElectionConfig::default())).collect())
     }
 
     /// As `new`, with priorities by pid.
     pub(super) fn prioritized(seed: u64, priorities: &[u32]) -> Self {
-        let config = |priority| ElectionConfig {
-            priority,
-            ..ElectionConfig::default()
-        };
+        let config = |priority| ElectionConfig { priority, ..ElectionConfig::default() };
         let servers = (1..).zip(priorities);
         Self::with(seed, servers.map(|(pid, p)| (pid, config(*p))).collect())
     }
@@ -159,14 +146,7 @@ impl Cluster {
 
     /// A change from outside, at once.
     pub(super) fn poke(&mut self, pid: NodeId, change: impl FnOnce(&mut BallotLeaderElection)) {
-        change(
-            self.servers
-                .get_mut(&pid)
-                .unwrap()
-                .election
-                .as_mut()
-                .unwrap(),
-        );
+        change(self.servers.get_mut(&pid).unwrap().election.as_mut().unwrap());
         self.send(pid);
     }
 
@@ -235,9 +215,7 @@ impl Cluster {
     /// accept quorums of less than a majority need not meet: each leads on as far as it knows.
     pub(super) fn all_served(&self) -> bool {
         let up = self.up();
-        let mut able = up
-            .iter()
-            .filter(|pid| self.election(**pid).is_quorum_connected());
+        let mut able = up.iter().filter(|pid| self.election(**pid).is_quorum_connected());
         let Some(leader) = self.leader() else {
             return able.next().is_none();
         };
@@ -292,15 +270,9 @@ impl Cluster {
         if let Some(Leader { ballot }) = leader {
             let server = self.servers.get_mut(&pid).unwrap();
             assert!(Some(ballot) > server.last, "LE3 at {pid}: {ballot}");
-            assert!(
-                ballot.n > 0 && ballot >= server.promised,
-                "below the promise"
-            );
+            assert!(ballot.n > 0 && ballot >= server.promised, "below the promise");
             server.last = Some(ballot);
-            self.log.push(Elected {
-                time: self.time,
-                ballot,
-            });
+            self.log.push(Elected { time: self.time, ballot });
             if ballot.pid == pid {
                 assert!(ballot > server.promised, "a round would be used twice");
                 server.promised = ballot;
@@ -346,12 +318,7 @@ pub(super) fn single(pid: NodeId, n: u64, config: ElectionConfig) -> BallotLeade
 }
 
 pub(super) fn message(from: NodeId, to: NodeId, body: Heartbeat) -> HeartbeatMessage {
-    HeartbeatMessage {
-        config_id: CONFIG,
-        from,
-        to,
-        body,
-    }
+    HeartbeatMessage { config_id: CONFIG, from, to, body }
 }
 
 /// What a quorum-connected server says that does not stand and follows `leader`.

@@ -73,10 +73,7 @@ fn the_highest_ballots_do_not_overflow() {
         ..ElectionConfig::default()
     };
     let mut alone = single(1, 1, config);
-    assert!(
-        (0..100).all(|_| alone.tick().is_none()),
-        "no ballot is left"
-    );
+    assert!((0..100).all(|_| alone.tick().is_none()), "no ballot is left");
 
     let mut election = election();
     let last = leading(1, Ballot::new(u64::MAX - 1, 0, 2), false);
@@ -94,15 +91,8 @@ fn a_caller_that_sends_nothing_costs_no_memory() {
         election.handle_message(request).unwrap();
     }
     let sent = election.get_outgoing_msgs();
-    assert_eq!(
-        sent.len(),
-        3,
-        "a request to each and the reply to the latest"
-    );
-    assert!(
-        sent.iter()
-            .any(|m| matches!(m.body, Heartbeat::Reply { round: 999, .. }))
-    );
+    assert_eq!(sent.len(), 3, "a request to each and the reply to the latest");
+    assert!(sent.iter().any(|m| matches!(m.body, Heartbeat::Reply { round: 999, .. })));
     assert_eq!(election.get_outgoing_msgs().capacity(), 0);
 }
 
@@ -127,21 +117,10 @@ fn noise_neither_panics_nor_breaks_le3() {
                 leader: if rng.below(2) == 0 { own } else { leader },
                 hears_leader: rng.below(4) == 0,
             };
-            let from = if rng.below(2) == 0 {
-                own.pid
-            } else {
-                rng.below(5)
-            };
-            let request = Heartbeat::Request {
-                round: rng.pick(&edges),
-            };
+            let from = if rng.below(2) == 0 { own.pid } else { rng.below(5) };
+            let request = Heartbeat::Request { round: rng.pick(&edges) };
             let body = if rng.below(4) == 0 { request } else { reply };
-            let mut events = vec![
-                election
-                    .handle_message(message(from, 1, body))
-                    .ok()
-                    .flatten(),
-            ];
+            let mut events = vec![election.handle_message(message(from, 1, body)).ok().flatten()];
             match rng.below(8) {
                 0 if promised.n < 8 => election.handle_promised(promised),
                 1 => election.set_priority(promised.priority),

@@ -49,11 +49,7 @@ fn following(config: ElectionConfig) -> BallotLeaderElection {
     election
 }
 
-const LEADER: Ballot = Ballot {
-    n: 4,
-    priority: 0,
-    pid: 3,
-};
+const LEADER: Ballot = Ballot { n: 4, priority: 0, pid: 3 };
 
 fn calm(pid: NodeId, round: u64) -> Heartbeat {
     match pid {
@@ -87,9 +83,7 @@ fn b1_without_a_quorum_of_replies_a_server_is_not_quorum_connected() {
 #[test]
 fn b1_a_peer_is_connected_for_one_timeout_after_the_request_that_it_answered() {
     let mut election = single(1, 2, ElectionConfig::default());
-    tick_answered(&mut election, |pid, round| {
-        Some(follower(round, pid, LEADER, true))
-    });
+    tick_answered(&mut election, |pid, round| Some(follower(round, pid, LEADER, true)));
     run(&mut election, TIMEOUT_TICKS, |_, _| None);
     assert_eq!(election.connected_peers().collect::<Vec<_>>(), [2]);
     run(&mut election, 1, |_, _| None);
@@ -98,10 +92,7 @@ fn b1_a_peer_is_connected_for_one_timeout_after_the_request_that_it_answered() {
 
 #[test]
 fn b1_works_with_a_timeout_of_one_tick() {
-    let config = ElectionConfig {
-        timeout_ticks: 1,
-        ..ElectionConfig::default()
-    };
+    let config = ElectionConfig { timeout_ticks: 1, ..ElectionConfig::default() };
     let mut election = single(1, 3, config);
     let answer = |pid, round| Some(follower(round, pid, Ballot::default(), false));
     assert_eq!(run(&mut election, 4, answer).len(), 1);
@@ -171,11 +162,7 @@ fn b2_never_says_that_it_hears_what_it_only_heard_of() {
     election.handle_message(request).unwrap();
     let sent = election.get_outgoing_msgs();
     let says = |m: &HeartbeatMessage| match m.body {
-        Heartbeat::Reply {
-            leader,
-            hears_leader,
-            ..
-        } => Some((leader, hears_leader)),
+        Heartbeat::Reply { leader, hears_leader, .. } => Some((leader, hears_leader)),
         Heartbeat::Request { .. } => None,
     };
     assert_eq!(sent.iter().find_map(says), Some((LEADER, false)));
@@ -216,11 +203,7 @@ fn b2_flexible_quorums_more_to_be_elected_than_to_lead() {
             (pid <= last).then(reply)
         }
     };
-    assert_eq!(
-        run(&mut election, 50, up_to(2)),
-        [],
-        "two peers do not elect"
-    );
+    assert_eq!(run(&mut election, 50, up_to(2)), [], "two peers do not elect");
     assert!(!election.is_quorum_connected());
     assert_eq!(run(&mut election, 50, up_to(3)).len(), 1, "three do");
     assert_eq!(run(&mut election, 50, up_to(1)), []);
@@ -253,22 +236,12 @@ fn b3_answers_with_the_round_and_its_own_facts() {
     assert_eq!(election.handle_message(request), Ok(None));
     let reply = election.get_outgoing_msgs().pop().unwrap();
     assert_eq!((reply.config_id, reply.from, reply.to), (CONFIG, 1, 2));
-    let Heartbeat::Reply {
-        round,
-        ballot,
-        quorum_connected,
-        leader,
-        hears_leader,
-        ..
-    } = reply.body
+    let Heartbeat::Reply { round, ballot, quorum_connected, leader, hears_leader, .. } = reply.body
     else {
         panic!("no reply");
     };
     assert_eq!((round, ballot), (77, Ballot::new(0, 0, 1)));
-    assert_eq!(
-        (quorum_connected, leader, hears_leader),
-        (true, LEADER, true)
-    );
+    assert_eq!((quorum_connected, leader, hears_leader), (true, LEADER, true));
 }
 
 #[test]
@@ -284,9 +257,7 @@ fn b3_tells_changes_at_once_to_whoever_asked_within_its_timeout() {
         (pushed[0].to, &pushed[0].body),
         (2, Heartbeat::Reply { round: 77, leader, .. }) if leader.n == 9
     ));
-    run(&mut election, 2 * TIMEOUT_TICKS, |pid, round| {
-        Some(calm(pid, round))
-    });
+    run(&mut election, 2 * TIMEOUT_TICKS, |pid, round| Some(calm(pid, round)));
     election.handle_promised(Ballot::new(10, 0, 2));
     assert_eq!(election.get_outgoing_msgs(), [], "nobody asked lately");
 }
@@ -335,10 +306,7 @@ fn b5_a_promise_raises_the_leader_and_is_no_election() {
     let promised = Ballot::new(6, 0, 2);
     election.handle_promised(promised);
     assert_eq!(election.leader(), None, "not heard yet");
-    assert_eq!(
-        run(&mut election, 5, |pid, round| Some(calm(pid, round))),
-        []
-    );
+    assert_eq!(run(&mut election, 5, |pid, round| Some(calm(pid, round))), []);
     // Its owner is heard: now it is elected, though L has it already.
     let answer = |pid, round| match pid {
         2 => Some(leading(round, promised, true)),
@@ -346,11 +314,7 @@ fn b5_a_promise_raises_the_leader_and_is_no_election() {
     };
     assert_eq!(run(&mut election, 30, answer), [promised]);
     election.handle_promised(LEADER);
-    assert_eq!(
-        election.leader(),
-        Some(Leader::new(promised)),
-        "a promise only rises"
-    );
+    assert_eq!(election.leader(), Some(Leader::new(promised)), "a promise only rises");
 }
 
 #[test]
@@ -384,10 +348,7 @@ fn b5_a_leader_stands_again_above_what_a_peer_has_promised() {
 
 #[test]
 fn b5_after_a_restart_the_old_leadership_is_not_resumed() {
-    let config = ElectionConfig {
-        promised: Ballot::new(4, 0, 1),
-        ..ElectionConfig::default()
-    };
+    let config = ElectionConfig { promised: Ballot::new(4, 0, 1), ..ElectionConfig::default() };
     let promised = config.promised;
     let mut election = single(1, 3, config);
     assert_eq!(election.leader(), None);
@@ -400,10 +361,7 @@ fn b5_after_a_restart_the_old_leadership_is_not_resumed() {
 
 #[test]
 fn b5_a_restarted_follower_elects_the_leader_that_it_had_promised() {
-    let config = ElectionConfig {
-        promised: LEADER,
-        ..ElectionConfig::default()
-    };
+    let config = ElectionConfig { promised: LEADER, ..ElectionConfig::default() };
     following(config);
 }
 

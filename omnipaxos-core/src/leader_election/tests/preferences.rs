@@ -35,11 +35,7 @@ fn start_a_latecomer_without_a_higher_priority_changes_nothing() {
     let start = cluster.time;
     cluster.restart(3);
     cluster.run_timeouts(20);
-    assert_eq!(
-        ballots(&cluster, start).len(),
-        1,
-        "only the old one, at the latecomer"
-    );
+    assert_eq!(ballots(&cluster, start).len(), 1, "only the old one, at the latecomer");
     assert_eq!(leader(&cluster), 2);
 }
 
@@ -171,10 +167,7 @@ fn healthy_nobody_stands_while_all_are_unfit() {
 #[test]
 fn single_server_elects_itself_at_its_first_tick_once() {
     for promised in [Ballot::default(), Ballot::new(8, 2, 5)] {
-        let config = ElectionConfig {
-            promised,
-            ..ElectionConfig::default()
-        };
+        let config = ElectionConfig { promised, ..ElectionConfig::default() };
         let mut election = BallotLeaderElection::with(CONFIG, 5, vec![], config).unwrap();
         let leader = election.tick().unwrap();
         assert_eq!(leader.ballot, Ballot::new(promised.n + 1, 0, 5));
@@ -237,31 +230,13 @@ fn start_is_refused_when_it_could_not_work() {
     assert_eq!(start(1, &[2], |_| {}), None);
     assert_eq!(start(0, &[2], |_| {}), Some(ElectionError::PidZero));
     assert_eq!(start(1, &[0], |_| {}), Some(ElectionError::PidZero));
-    assert_eq!(
-        start(1, &[2, 3, 2], |_| {}),
-        Some(ElectionError::DuplicatePid(2))
-    );
-    assert_eq!(
-        start(1, &[2, 1], |_| {}),
-        Some(ElectionError::DuplicatePid(1))
-    );
-    assert_eq!(
-        start(1, &[2], |c| c.timeout_ticks = 0),
-        zero("timeout_ticks")
-    );
-    assert_eq!(
-        start(1, &[2], |c| c.heartbeat_ticks = Some(0)),
-        zero("heartbeat_ticks")
-    );
-    let rare = Some(ElectionError::RareHeartbeats {
-        heartbeat_ticks: 11,
-        timeout_ticks: 10,
-    });
+    assert_eq!(start(1, &[2, 3, 2], |_| {}), Some(ElectionError::DuplicatePid(2)));
+    assert_eq!(start(1, &[2, 1], |_| {}), Some(ElectionError::DuplicatePid(1)));
+    assert_eq!(start(1, &[2], |c| c.timeout_ticks = 0), zero("timeout_ticks"));
+    assert_eq!(start(1, &[2], |c| c.heartbeat_ticks = Some(0)), zero("heartbeat_ticks"));
+    let rare = Some(ElectionError::RareHeartbeats { heartbeat_ticks: 11, timeout_ticks: 10 });
     assert_eq!(start(1, &[2], |c| c.heartbeat_ticks = Some(11)), rare);
-    let too_large = QuorumError::Size {
-        size: 3,
-        servers: 2,
-    };
+    let too_large = QuorumError::Size { size: 3, servers: 2 };
     let refused = start(1, &[2], |c| c.quorum = Some(Quorum::majority(5)));
     assert_eq!(refused, Some(ElectionError::Quorum(too_large)));
 }

@@ -74,11 +74,7 @@ fn assert_one_leader(cluster: &mut Cluster, bound: u64, seed: u64) -> u64 {
     let leader = cluster.leader().map(Leader::new);
     assert!(leader.is_some(), "seed {seed}: no leader");
     for pid in cluster.up() {
-        assert_eq!(
-            cluster.election(pid).leader(),
-            leader,
-            "seed {seed} at {pid}"
-        );
+        assert_eq!(cluster.election(pid).leader(), leader, "seed {seed} at {pid}");
     }
     let quiet = cluster.time;
     cluster.run_timeouts(rest(seed));

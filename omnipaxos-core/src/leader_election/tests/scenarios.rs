@@ -19,11 +19,7 @@ fn outcome(seed: u64, n: u64, fault: impl FnOnce(&mut Cluster, NodeId, NodeId)) 
     cluster.delay.1 = 1 + cluster.rng.below(cluster.delay.1);
     cluster.run_timeouts(6);
     let leader = cluster.leader().expect("a leader at the start").pid;
-    let others: Vec<_> = cluster
-        .pids()
-        .into_iter()
-        .filter(|p| *p != leader)
-        .collect();
+    let others: Vec<_> = cluster.pids().into_iter().filter(|p| *p != leader).collect();
     let hub = cluster.rng.pick(&others);
     let wait = cluster.rng.below(TIMEOUT);
     cluster.run(wait);
@@ -39,10 +35,7 @@ fn outcome(seed: u64, n: u64, fault: impl FnOnce(&mut Cluster, NodeId, NodeId)) 
     let quiet = cluster.time;
     cluster.run_timeouts(20);
     assert!(cluster.since(quiet).is_empty(), "seed {seed}: no rest");
-    Outcome {
-        took: events.last().map_or(0, |e| e.time - start),
-        changes: ballots.len(),
-    }
+    Outcome { took: events.last().map_or(0, |e| e.time - start), changes: ballots.len() }
 }
 
 /// The worst outcome for 3, 5 and 7 servers; timeouts are printed in hundredths.

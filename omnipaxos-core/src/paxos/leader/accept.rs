@@ -52,21 +52,14 @@ impl Progress {
         refused: &BTreeSet<NodeId>,
     ) -> Self {
         let peer = |pid: &NodeId| Peer {
-            link: if refused.contains(pid) {
-                Link::Refused
-            } else {
-                Link::Unpromised
-            },
+            link: if refused.contains(pid) { Link::Refused } else { Link::Unpromised },
             accepted: None,
             decided: 0,
             told: 0,
             waited: 0,
             quiet: 0,
         };
-        Self {
-            adopted,
-            peers: r.peers.iter().map(|pid| (*pid, peer(pid))).collect(),
-        }
+        Self { adopted, peers: r.peers.iter().map(|pid| (*pid, peer(pid))).collect() }
     }
 
     pub(super) fn forget(&mut self, peer: NodeId) {
@@ -81,10 +74,7 @@ impl Progress {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.link = Link::Refused;
         }
-        self.peers
-            .values()
-            .filter(|peer| peer.link == Link::Refused)
-            .count()
+        self.peers.values().filter(|peer| peer.link == Link::Refused).count()
     }
 
     /// Whether `promised` comes from before what `peer` has confirmed in the same attempt: with
@@ -153,14 +143,7 @@ impl Progress {
         };
         peer.told = r.decided();
         peer.quiet = 0;
-        let sync = AcceptSync {
-            n,
-            s,
-            start: at,
-            suffix,
-            end,
-            decided: r.decided(),
-        };
+        let sync = AcceptSync { n, s, start: at, suffix, end, decided: r.decided() };
         r.send_early(to, Body::AcceptSync(sync));
         Ok(())
     }
@@ -191,14 +174,7 @@ impl Progress {
         peer.waited = 0;
         peer.quiet = 0;
         peer.told = decided;
-        let sync = AcceptSync {
-            n: m.n,
-            s: m.s,
-            start: m.from,
-            suffix,
-            end,
-            decided,
-        };
+        let sync = AcceptSync { n: m.n, s: m.s, start: m.from, suffix, end, decided };
         r.send_early(to, Body::AcceptSync(sync));
         Ok(())
     }
@@ -230,12 +206,7 @@ impl Progress {
     pub(super) fn decide<S: Sequence, P: PaxosState>(&self, r: &mut Replica<S, P>, n: Ballot) {
         let durable = *r.storage.flushes().durable();
         let own = (durable.accepted_round == n).then_some(durable.end);
-        let accepted = || {
-            self.peers
-                .values()
-                .filter_map(|peer| peer.accepted)
-                .chain(own)
-        };
+        let accepted = || self.peers.values().filter_map(|peer| peer.accepted).chain(own);
         let quorum = r.quorum.accept();
         let chosen = accepted()
             .filter(|len| accepted().filter(|other| other >= len).count() >= quorum)
@@ -266,10 +237,7 @@ impl Progress {
             let s = sessions.get(&to).copied().unwrap_or_default();
             while flow.next() < end && flow.may_send(r.limits.window_bytes) {
                 let start = flow.next();
-                let known = frames
-                    .iter()
-                    .find(|(at, _)| *at == start)
-                    .map(|(_, f)| f.clone());
+                let known = frames.iter().find(|(at, _)| *at == start).map(|(_, f)| f.clone());
                 let entries = match known {
                     Some(entries) => entries,
                     None => {
@@ -281,26 +249,13 @@ impl Progress {
                 flow.sent(start + entries.len(), entries.cost());
                 peer.told = decided;
                 peer.quiet = 0;
-                let accept = Accept {
-                    n,
-                    s,
-                    start,
-                    entries,
-                    decided,
-                    decided_by_all,
-                };
+                let accept = Accept { n, s, start, entries, decided, decided_by_all };
                 r.send_early(to, Body::Accept(accept));
             }
             if peer.told < decided {
                 peer.told = decided;
                 peer.quiet = 0;
-                let decide = Decide {
-                    n,
-                    s,
-                    decided,
-                    decided_by_all,
-                    answer: false,
-                };
+                let decide = Decide { n, s, decided, decided_by_all, answer: false };
                 r.send_early(to, Body::Decide(decide));
             }
         }
@@ -347,13 +302,7 @@ impl Progress {
             if answer || peer.quiet >= r.limits.keepalive_ticks {
                 peer.quiet = 0;
                 let s = sessions.get(&to).copied().unwrap_or_default();
-                let decide = Decide {
-                    n,
-                    s,
-                    decided,
-                    decided_by_all,
-                    answer,
-                };
+                let decide = Decide { n, s, decided, decided_by_all, answer };
                 r.send_early(to, Body::Decide(decide));
             }
         }

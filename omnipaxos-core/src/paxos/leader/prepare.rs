@@ -72,10 +72,7 @@ impl Promises {
                 self.source = None;
             } else if promised.start == source.next
                 && !promised.suffix.is_empty()
-                && source
-                    .parts
-                    .last()
-                    .is_none_or(|part| part.stop_sign().is_none())
+                && source.parts.last().is_none_or(|part| part.stop_sign().is_none())
             {
                 source.next += promised.suffix.len();
                 source.parts.push(promised.suffix);
@@ -130,10 +127,7 @@ impl Promises {
         r: &mut Replica<S, P>,
     ) -> Result<Option<(NodeId, Option<u64>)>, Fault> {
         let mine = (r.storage.state().accepted_round, r.storage.end_index());
-        let best = self
-            .promises
-            .iter()
-            .max_by_key(|(_, p)| (p.accepted_round, p.len));
+        let best = self.promises.iter().max_by_key(|(_, p)| (p.accepted_round, p.len));
         let Some((&peer, best)) = best.filter(|(_, p)| (p.accepted_round, p.len) > mine) else {
             self.source = None;
             return Ok(None);
@@ -148,11 +142,7 @@ impl Promises {
         self.source = None;
         let higher = best.accepted_round > mine.0;
         let base = |r: &Replica<S, P>| {
-            if higher {
-                r.decided()
-            } else {
-                r.storage.end_index()
-            }
+            if higher { r.decided() } else { r.storage.end_index() }
         };
         if !best.covers(base(r)) && best.decided > r.decided() {
             let best = best.clone();
@@ -191,10 +181,7 @@ impl Promises {
         let mine = (r.storage.state().accepted_round, r.storage.end_index());
         match &self.source {
             Some(source) => source.next >= source.len && source.start <= mine.1,
-            None => self
-                .promises
-                .values()
-                .all(|p| (p.accepted_round, p.len) <= mine),
+            None => self.promises.values().all(|p| (p.accepted_round, p.len) <= mine),
         }
     }
 
@@ -216,26 +203,17 @@ impl Promises {
                 r.append(records.skip(known))?;
             }
         }
-        Ok(Adopted {
-            round,
-            len: r.storage.end_index(),
-        })
+        Ok(Adopted { round, len: r.storage.end_index() })
     }
 
     pub(super) fn take(&mut self) -> (BTreeMap<NodeId, Promised>, BTreeSet<NodeId>) {
-        (
-            std::mem::take(&mut self.promises),
-            std::mem::take(&mut self.refused),
-        )
+        (std::mem::take(&mut self.promises), std::mem::take(&mut self.refused))
     }
 
     /// Something is about to be sent again: a source that does not answer is given up for another
     /// one.
     pub(super) fn repeat<S: Sequence, P: PaxosState>(&mut self, r: &Replica<S, P>) {
-        let seen = (
-            r.decided(),
-            self.source.as_ref().map_or(0, |source| source.next),
-        );
+        let seen = (r.decided(), self.source.as_ref().map_or(0, |source| source.next));
         if std::mem::replace(&mut self.seen, seen) != seen {
             self.repeats = 0;
         }
@@ -249,10 +227,7 @@ impl Promises {
         }
         if self.repeats > SOURCE_REPEATS {
             self.repeats = 0;
-            let best = self
-                .promises
-                .iter()
-                .max_by_key(|(_, p)| (p.accepted_round, p.len));
+            let best = self.promises.iter().max_by_key(|(_, p)| (p.accepted_round, p.len));
             if let Some((&peer, _)) = best {
                 self.forget(peer);
             }

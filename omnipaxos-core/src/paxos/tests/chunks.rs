@@ -9,11 +9,7 @@ use super::lab::{
 use crate::ballot::{Ballot, Leader};
 use crate::paxos::{Body, PaxosConfig};
 
-const N: Ballot = Ballot {
-    n: 5,
-    priority: 0,
-    pid: 3,
-};
+const N: Ballot = Ballot { n: 5, priority: 0, pid: 3 };
 
 /// Has accepted a, b, c from 2, a of it decided; has promised `N` and gets an AcceptSync in parts.
 fn fetching() -> Lab {
@@ -31,10 +27,7 @@ fn beyond_4_an_undecided_tail_enters_the_log_all_together() {
     );
     lab.assert_log(&["a", "b", "c"], 1);
     assert_eq!(lab.state().accepted_round, ballot(2, 2));
-    assert_eq!(
-        lab.get(3, accept_sync(N, 1, 4, &["w", "x"], 6, 1)),
-        [(3, accepted(N, 1, 6, 1))]
-    );
+    assert_eq!(lab.get(3, accept_sync(N, 1, 4, &["w", "x"], 6, 1)), [(3, accepted(N, 1, 6, 1))]);
     lab.assert_log(&["a", "t", "u", "v", "w", "x"], 1);
     assert_eq!(lab.state().accepted_round, N);
 }
@@ -55,11 +48,7 @@ fn beyond_4_decided_parts_enter_the_log_at_once() {
     let mut lab = fetching();
     lab.get(3, accept_sync(N, 1, 1, &["t", "u", "v"], 6, 3));
     lab.assert_log(&["a", "t", "u"], 3);
-    assert_eq!(
-        lab.state().accepted_round,
-        ballot(2, 2),
-        "only decided entries entered"
-    );
+    assert_eq!(lab.state().accepted_round, ballot(2, 2), "only decided entries entered");
     lab.get(3, accept_sync(N, 1, 4, &["w", "x"], 6, 3));
     lab.assert_log(&["a", "t", "u", "v", "w", "x"], 3);
 }
@@ -89,14 +78,9 @@ fn beyond_4_a_stop_sign_between_parts_cuts_nothing() {
     let mut lab = fetching();
     lab.get(3, accept_sync(N, 1, 1, &["STOP"], 4, 1));
     let storage = lab.paxos.replica.storage.clone();
-    let error = lab
-        .paxos
-        .handle_message(message(3, accept_sync(N, 1, 2, &["x", "y"], 4, 1)));
+    let error = lab.paxos.handle_message(message(3, accept_sync(N, 1, 2, &["x", "y"], 4, 1)));
     error.unwrap_err();
-    assert_eq!(
-        lab.paxos.replica.storage, storage,
-        "accepted entries were cut for nothing"
-    );
+    assert_eq!(lab.paxos.replica.storage, storage, "accepted entries were cut for nothing");
 }
 
 #[test]
@@ -175,10 +159,7 @@ fn beyond_4_a_leader_answers_who_fetches_although_it_takes_it_for_synchronised()
         start: 2,
         suffix: crate::storage::Records::default(),
     });
-    assert_eq!(
-        lab.get(3, learned),
-        [(3, accept_sync(n, 1, 2, &["c", "d"], 4, 4))]
-    );
+    assert_eq!(lab.get(3, learned), [(3, accept_sync(n, 1, 2, &["c", "d"], 4, 4))]);
     let sent = lab.get(3, sync_request(n, 1, 3));
     assert_eq!(sent, [(3, accept_sync(n, 1, 3, &["d"], 4, 4))]);
 }
@@ -195,10 +176,7 @@ fn beyond_4_a_candidate_adopts_only_a_complete_tail() {
         body
     };
     let none = Ballot::default();
-    assert_eq!(
-        lab.get(2, part(0, &["a", "b", "c"])),
-        [(2, prepare(n, 1, none, 0, 0, Some(3)))]
-    );
+    assert_eq!(lab.get(2, part(0, &["a", "b", "c"])), [(2, prepare(n, 1, none, 0, 0, Some(3)))]);
     lab.assert_log(&[], 0);
     assert!(!lab.paxos.is_leader());
     // The first part again, then one that does not follow: nothing new.
@@ -207,10 +185,7 @@ fn beyond_4_a_candidate_adopts_only_a_complete_tail() {
     assert!(!lab.paxos.is_leader());
     // The part that was asked for is lost: it is asked for again.
     let again = lab.ticks(5);
-    assert!(
-        again.contains(&(2, prepare(n, 1, none, 0, 0, Some(3)))),
-        "{again:?}"
-    );
+    assert!(again.contains(&(2, prepare(n, 1, none, 0, 0, Some(3)))), "{again:?}");
     lab.get(2, part(3, &["d", "e"]));
     assert!(lab.paxos.is_leader());
     lab.assert_log(&["a", "b", "c", "d", "e"], 0);
@@ -229,10 +204,7 @@ fn beyond_4_a_crash_of_a_candidate_leaves_its_old_log() {
     lab.get(2, body);
     lab.restart();
     lab.assert_log(&["a", "b"], 1);
-    assert_eq!(
-        (lab.state().accepted_round, lab.state().promised),
-        (ballot(2, 2), n)
-    );
+    assert_eq!((lab.state().accepted_round, lab.state().promised), (ballot(2, 2), n));
 }
 
 /// What the best log has decided is learned first, so that only the capped tail is held in memory.
@@ -323,10 +295,7 @@ fn l3_a_follower_that_lost_a_confirmed_attempt_is_synchronised_again() {
     let sent = lab.get(2, promise(n, 1, n, 2, 2, &[]));
     assert_eq!(sent, [(2, accept_sync(n, 1, 2, &[], 2, 2))]);
     lab.get(2, accepted(n, 1, 2, 2));
-    assert_eq!(
-        lab.get(2, propose(3, &["c"])),
-        [(2, accept(n, 1, 2, &["c"], 2))]
-    );
+    assert_eq!(lab.get(2, propose(3, &["c"])), [(2, accept(n, 1, 2, &["c"], 2))]);
 }
 
 #[test]
@@ -334,13 +303,6 @@ fn r1_a_prepare_request_starts_a_new_attempt() {
     let n = ballot(5, 1);
     let mut lab = Lab::leader(PaxosConfig::default(), n, &["a"]);
     lab.get(2, accepted(n, 1, 1, 1));
-    assert_eq!(
-        lab.get(2, prepare_req(n)),
-        [(2, prepare(n, 2, n, 1, 1, None))]
-    );
-    assert_eq!(
-        names(&lab.get(2, propose(2, &["b"]))),
-        [],
-        "it has not promised again"
-    );
+    assert_eq!(lab.get(2, prepare_req(n)), [(2, prepare(n, 2, n, 1, 1, None))]);
+    assert_eq!(names(&lab.get(2, propose(2, &["b"]))), [], "it has not promised again");
 }

@@ -113,20 +113,11 @@ impl Cluster {
     }
 
     pub(super) fn get(&mut self, pid: NodeId) -> &mut Replica {
-        self.servers
-            .get_mut(&pid)
-            .unwrap()
-            .up
-            .as_mut()
-            .expect("a server that is up")
+        self.servers.get_mut(&pid).unwrap().up.as_mut().expect("a server that is up")
     }
 
     pub(super) fn start(&mut self, pid: NodeId) {
-        let peers = self
-            .pids()
-            .into_iter()
-            .filter(|peer| *peer != pid)
-            .collect();
+        let peers = self.pids().into_iter().filter(|peer| *peer != pid).collect();
         let config = self.config.clone();
         let server = self.servers.get_mut(&pid).unwrap();
         let replica = Paxos::try_with(CONFIG, pid, peers, server.disk.clone(), config).unwrap();
@@ -213,10 +204,7 @@ impl Cluster {
         };
         let taken = replica.take_decided(u64::MAX);
         let from = taken.first_index as usize;
-        assert!(
-            from <= self.log.len(),
-            "server {pid} skipped decided entries"
-        );
+        assert!(from <= self.log.len(), "server {pid} skipped decided entries");
         for (at, entry) in (from..).zip(taken.entries) {
             match self.log.get(at) {
                 Some(known) => assert_eq!(known, &entry, "index {at} at server {pid}"),
@@ -227,10 +215,7 @@ impl Cluster {
             }
         }
         let stop_sign = self.log.iter().position(Entry::is_stop_sign);
-        assert!(
-            stop_sign.is_none_or(|at| at + 1 == self.log.len()),
-            "an entry after a StopSign"
-        );
+        assert!(stop_sign.is_none_or(|at| at + 1 == self.log.len()), "an entry after a StopSign");
         server.outcomes.extend(replica.take_outcomes());
     }
 
@@ -301,9 +286,7 @@ impl Cluster {
 
     /// Proposes `what` at `pid`, which takes it.
     pub(super) fn propose(&mut self, pid: NodeId, what: &str) -> ProposalId {
-        self.get(pid)
-            .propose_normal(what.to_owned())
-            .expect("a proposal that is taken")
+        self.get(pid).propose_normal(what.to_owned()).expect("a proposal that is taken")
     }
 
     /// Asserts that `pids` have decided exactly `log`.

@@ -24,15 +24,7 @@ fn propose(cluster: &mut Cluster, proposed: &mut Proposed, proposals: &[(NodeId,
 fn take_over(cluster: &mut Cluster) -> Proposed {
     let mut proposed = Vec::new();
     cluster.lead(1);
-    let first = [
-        (1, "a"),
-        (1, "b"),
-        (1, "c"),
-        (1, "d"),
-        (2, "e"),
-        (2, "f"),
-        (3, "g"),
-    ];
+    let first = [(1, "a"), (1, "b"), (1, "c"), (1, "d"), (2, "e"), (2, "f"), (3, "g")];
     propose(cluster, &mut proposed, &first);
     cluster.lead(2);
     propose(cluster, &mut proposed, &[(1, "h"), (2, "i"), (3, "j")]);
@@ -49,11 +41,7 @@ fn late_follower(cluster: &mut Cluster) -> Proposed {
     propose(cluster, &mut proposed, &away);
     // What is not decided when 3 comes back: that goes with the accepted round, all at once.
     cluster.link(1, 2, false);
-    propose(
-        cluster,
-        &mut proposed,
-        &["h", "i", "j"].map(|what| (2, what)),
-    );
+    propose(cluster, &mut proposed, &["h", "i", "j"].map(|what| (2, what)));
     cluster.start(3);
     cluster.settle();
     cluster.link(1, 2, true);
@@ -67,21 +55,13 @@ fn late_leader(cluster: &mut Cluster) -> Proposed {
     cluster.lead(1);
     propose(cluster, &mut proposed, &[(1, "a")]);
     cluster.link(1, 2, false);
-    propose(
-        cluster,
-        &mut proposed,
-        &["b", "c", "d", "e"].map(|what| (1, what)),
-    );
+    propose(cluster, &mut proposed, &["b", "c", "d", "e"].map(|what| (1, what)));
     cluster.link(1, 3, false);
     // Both orders: entries that only 1 has, and a longer tail that only 3 has.
     propose(cluster, &mut proposed, &[(1, "f"), (3, "g")]);
     cluster.lead(3);
     cluster.link(2, 3, false);
-    propose(
-        cluster,
-        &mut proposed,
-        &["h", "i", "j"].map(|what| (3, what)),
-    );
+    propose(cluster, &mut proposed, &["h", "i", "j"].map(|what| (3, what)));
     for (a, b) in [(1, 2), (1, 3), (2, 3)] {
         cluster.link(a, b, true);
     }
@@ -108,10 +88,7 @@ fn tell(story: Story, config: PaxosConfig, fault: Option<(usize, Fault)>) -> usi
         let mut decided = cluster.decided(pid);
         decided.sort_unstable();
         assert_eq!(decided.concat(), "abcdefghij", "server {pid}, {fault:?}");
-        assert!(
-            cluster.get(pid).leader().is_some(),
-            "server {pid}, {fault:?}"
-        );
+        assert!(cluster.get(pid).leader().is_some(), "server {pid}, {fault:?}");
     }
     for (pid, id) in proposed {
         let outcome = cluster.servers[&pid].outcomes.get(&id);
@@ -121,10 +98,7 @@ fn tell(story: Story, config: PaxosConfig, fault: Option<(usize, Fault)>) -> usi
     cluster.run(BOUND);
     let before = cluster.sent;
     cluster.run(4);
-    assert!(
-        cluster.sent - before <= 4,
-        "the cluster does not come to rest, {fault:?}"
-    );
+    assert!(cluster.sent - before <= 4, "the cluster does not come to rest, {fault:?}");
     sent
 }
 

@@ -29,10 +29,7 @@ fn r1_a_restarted_server_asks_everyone_for_a_prepare() {
     assert_eq!(lab.state().session, 2);
     // Repeated by ticks, together with a look at what others have decided.
     let sent = lab.ticks(5);
-    assert_eq!(
-        sent,
-        [(2, asked.clone()), (3, asked), (2, learn_request(1))]
-    );
+    assert_eq!(sent, [(2, asked.clone()), (3, asked), (2, learn_request(1))]);
 }
 
 /// A server that led does not resume: its promise is its own old ballot.
@@ -79,18 +76,12 @@ fn r1_a_restart_at_any_moment() {
             let log = cluster.decided(leader);
             for pid in [1, 2, 3] {
                 assert_eq!(cluster.decided(pid), log, "{victim} at {moment}");
-                assert!(
-                    cluster.get(pid).replica.proposals.is_empty(),
-                    "{victim} at {moment}"
-                );
+                assert!(cluster.get(pid).replica.proposals.is_empty(), "{victim} at {moment}");
             }
             // Only what the victim forgot may be missing.
             let lost = [("a", 1), ("b", 1), ("c", 1), ("d", 2), ("e", 2), ("f", 3)];
             for (what, pid) in lost {
-                assert!(
-                    pid == victim || log.iter().any(|e| e == what),
-                    "{what}: {log:?}"
-                );
+                assert!(pid == victim || log.iter().any(|e| e == what), "{what}: {log:?}");
             }
         }
     }
@@ -174,10 +165,7 @@ fn r4_a_candidate_follows_when_too_many_refuse() {
     lab.get(2, refuse(n, ballot(6, 3)));
     assert_eq!(names(&lab.ticks(5)), [(3, "Prepare")]);
     lab.get(3, refuse(n, ballot(6, 3)));
-    assert_eq!(
-        names(&lab.ticks(5)),
-        [(2, "PrepareReq"), (3, "PrepareReq"), (2, "LearnRequest")]
-    );
+    assert_eq!(names(&lab.ticks(5)), [(2, "PrepareReq"), (3, "PrepareReq"), (2, "LearnRequest")]);
 }
 
 /// A refuser that asks again and promises less is taken back: its promise was never durable.
@@ -186,17 +174,8 @@ fn r4_a_refuser_that_forgot_its_promise_is_taken_back() {
     let n = ballot(5, 1);
     let mut lab = Lab::leader(PaxosConfig::default(), n, &["a"]);
     lab.get(3, prepare_req(ballot(6, 3)));
-    assert_eq!(
-        names(&lab.ticks(5))
-            .iter()
-            .filter(|(to, _)| *to == 3)
-            .count(),
-        0
-    );
-    assert_eq!(
-        lab.get(3, prepare_req(Ballot::default())),
-        [(3, prepare(n, 2, n, 1, 0, None))]
-    );
+    assert_eq!(names(&lab.ticks(5)).iter().filter(|(to, _)| *to == 3).count(), 0);
+    assert_eq!(lab.get(3, prepare_req(Ballot::default())), [(3, prepare(n, 2, n, 1, 0, None))]);
 }
 
 #[test]
@@ -212,11 +191,7 @@ fn r4_a_leader_that_hears_of_a_higher_round_follows() {
         let mut lab = Lab::leader(PaxosConfig::default(), ballot(5, 1), &["a"]);
         let sent = lab.get(2, body.clone());
         assert!(!lab.paxos.is_leader(), "{}", body.name());
-        let answer = if body.name() == "Prepare" {
-            "Promise"
-        } else {
-            "PrepareReq"
-        };
+        let answer = if body.name() == "Prepare" { "Promise" } else { "PrepareReq" };
         match body.name() {
             "AcceptSync" => assert_eq!(sent, []),
             _ => assert_eq!(names(&sent), [(2, answer)]),
@@ -253,21 +228,13 @@ fn beyond_1_resends_are_bounded_in_rate() {
     let before = cluster.sent;
     cluster.run(500);
     // One Accept and one Decide to each peer in 5 ticks.
-    assert!(
-        cluster.sent - before <= 500 / 5 * 4,
-        "{} messages",
-        cluster.sent - before
-    );
+    assert!(cluster.sent - before <= 500 / 5 * 4, "{} messages", cluster.sent - before);
     cluster.crash(1);
     cluster.start(1);
     cluster.settle();
     let before = cluster.sent;
     cluster.run(500);
-    assert!(
-        cluster.sent - before <= 500 / 5 * 4,
-        "{} messages",
-        cluster.sent - before
-    );
+    assert!(cluster.sent - before <= 500 / 5 * 4, "{} messages", cluster.sent - before);
 }
 
 /// A network that delivers everything twice, the second time late, comes to rest all the same.
@@ -286,27 +253,18 @@ fn beyond_1_everything_twice_comes_to_rest() {
         if round % 10 == 0 {
             cluster.tick();
         }
-        let due: Vec<Message> = late
-            .extract_if(.., |(at, _)| *at <= round)
-            .map(|(_, m)| m)
-            .collect();
+        let due: Vec<Message> =
+            late.extract_if(.., |(at, _)| *at <= round).map(|(_, m)| m).collect();
         let fresh = std::mem::take(&mut cluster.wires);
         late.extend(fresh.iter().map(|m| (round + 7, m.clone())));
         for message in fresh.into_iter().chain(due) {
             cluster.deliver(message);
         }
-        assert!(
-            late.len() < 200,
-            "{} messages on their way in round {round}",
-            late.len()
-        );
+        assert!(late.len() < 200, "{} messages on their way in round {round}", late.len());
     }
     for pid in [1, 2, 3] {
         assert_eq!(cluster.decided(pid).len(), 6);
     }
-    let prepares = late
-        .iter()
-        .filter(|(_, m)| matches!(m.body, Body::Prepare(_)))
-        .count();
+    let prepares = late.iter().filter(|(_, m)| matches!(m.body, Body::Prepare(_))).count();
     assert_eq!(prepares, 0, "attempts follow each other for ever");
 }

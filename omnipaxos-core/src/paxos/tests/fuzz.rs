@@ -27,11 +27,7 @@ struct Fuzz {
 impl Fuzz {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let config = if rng.chance(80) {
-            tiny()
-        } else {
-            PaxosConfig::default()
-        };
+        let config = if rng.chance(80) { tiny() } else { PaxosConfig::default() };
         let replica = |pid: NodeId| {
             let peers = [1, 2, 3].into_iter().filter(|peer| *peer != pid).collect();
             let disk = Storage::with(MemorySequence::new(), MemoryState::new());
@@ -72,11 +68,7 @@ impl Fuzz {
         let replica = &self.replicas[self.target];
         let state = replica.replica.storage.state();
         let (promised, accepted) = (state.promised, state.accepted_round);
-        let pid = if self.rng.chance(80) {
-            owner
-        } else {
-            self.pid()
-        };
+        let pid = if self.rng.chance(80) { owner } else { self.pid() };
         match self.rng.below(10) {
             0..5 => promised,
             5 => accepted,
@@ -192,13 +184,8 @@ impl Fuzz {
                 decided_by_all: self.index(),
                 answer: self.rng.chance(50),
             }),
-            7 => Body::PrepareReq(PrepareReq {
-                promised: self.ballot(from),
-            }),
-            8 => Body::Refuse(Refuse {
-                n: self.ballot(me),
-                promised: self.ballot(from),
-            }),
+            7 => Body::PrepareReq(PrepareReq { promised: self.ballot(from) }),
+            8 => Body::Refuse(Refuse { n: self.ballot(me), promised: self.ballot(from) }),
             9 => Body::LearnRequest(LearnRequest { from: self.index() }),
             10 => Body::Learn(Learn {
                 start: self.index(),
@@ -216,26 +203,10 @@ impl Fuzz {
     fn forge(&mut self) {
         let from = self.rng.below(3) + 1;
         let from = if self.rng.chance(2) { self.pid() } else { from };
-        let config_id = if self.rng.chance(2) {
-            self.index()
-        } else {
-            CONFIG
-        };
-        let to = if self.rng.chance(2) {
-            self.pid()
-        } else {
-            self.target as NodeId + 1
-        };
+        let config_id = if self.rng.chance(2) { self.index() } else { CONFIG };
+        let to = if self.rng.chance(2) { self.pid() } else { self.target as NodeId + 1 };
         let body = self.body(from);
-        self.deliver(
-            self.target,
-            Message {
-                config_id,
-                from,
-                to,
-                body,
-            },
-        );
+        self.deliver(self.target, Message { config_id, from, to, body });
     }
 
     fn deliver(&mut self, to: usize, message: Message) {
@@ -274,10 +245,7 @@ impl Fuzz {
                 let me = self.target as NodeId + 1;
                 let messages = self.replicas[self.target].get_outgoing_msgs();
                 for m in &messages {
-                    assert!(
-                        (1..4).contains(&m.to) && m.to != me && m.from == me,
-                        "{m:?}"
-                    );
+                    assert!((1..4).contains(&m.to) && m.to != me && m.from == me, "{m:?}");
                 }
                 self.wires.extend(messages);
                 self.wires.truncate(100);
@@ -302,11 +270,7 @@ impl Fuzz {
 
 #[test]
 fn forged_messages_never_panic_and_never_halt() {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|n| n.parse().expect("a number"))
-    };
+    let number = |name: &str| std::env::var(name).ok().map(|n| n.parse().expect("a number"));
     let seeds = match number("FUZZ_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("FUZZ_SEEDS").unwrap_or(2500),

@@ -20,11 +20,7 @@ pub(super) fn ballot(n: u64, pid: NodeId) -> Ballot {
 
 /// A frame of two entries of a few bytes, a chunk of three.
 pub(super) fn tiny() -> PaxosConfig {
-    PaxosConfig {
-        accept_frame_bytes: 40,
-        sync_chunk_bytes: 60,
-        ..PaxosConfig::default()
-    }
+    PaxosConfig { accept_frame_bytes: 40, sync_chunk_bytes: 60, ..PaxosConfig::default() }
 }
 
 /// Entries that server 2 proposed, the first as its proposal `first`.
@@ -35,11 +31,7 @@ pub(super) fn records(first: u64, entries: &[&str]) -> Records {
 pub(super) fn records_of(proposer: NodeId, first: u64, entries: &[&str]) -> Records {
     let mut builder = RecordsBuilder::new();
     builder.extend((first..).zip(entries).map(|(number, entry)| {
-        let id = ProposalId {
-            proposer,
-            session: 1,
-            number,
-        };
+        let id = ProposalId { proposer, session: 1, number };
         let entry = match *entry {
             "STOP" => Entry::StopSign(stop_sign()),
             text => Entry::from(text.to_owned()),
@@ -59,12 +51,7 @@ pub(super) fn stop_sign() -> StopSign {
 }
 
 pub(super) fn message(from: NodeId, body: Body) -> Message {
-    Message {
-        config_id: CONFIG,
-        from,
-        to: ME,
-        body,
-    }
+    Message { config_id: CONFIG, from, to: ME, body }
 }
 
 /// A replica and what it has sent.
@@ -211,14 +198,7 @@ pub(super) fn prepare(
     decided: u64,
     suffix_from: Option<u64>,
 ) -> Body {
-    Body::Prepare(Prepare {
-        n,
-        s,
-        accepted_round,
-        len,
-        decided,
-        suffix_from,
-    })
+    Body::Prepare(Prepare { n, s, accepted_round, len, decided, suffix_from })
 }
 
 /// A Promise that shows everything from `decided` on.
@@ -230,11 +210,7 @@ pub(super) fn promise(
     decided: u64,
     suffix: &[&str],
 ) -> Body {
-    let decided_round = if decided > 0 {
-        accepted_round
-    } else {
-        Ballot::default()
-    };
+    let decided_round = if decided > 0 { accepted_round } else { Ballot::default() };
     let start = len - suffix.len() as u64;
     Body::Promise(Promise {
         n,
@@ -257,14 +233,7 @@ pub(super) fn accept_sync(
     decided: u64,
 ) -> Body {
     let suffix = records_at(start, suffix);
-    Body::AcceptSync(AcceptSync {
-        n,
-        s,
-        start,
-        suffix,
-        end,
-        decided,
-    })
+    Body::AcceptSync(AcceptSync { n, s, start, suffix, end, decided })
 }
 
 pub(super) fn accept(n: Ballot, s: u64, start: u64, entries: &[&str], decided: u64) -> Body {
@@ -279,33 +248,15 @@ pub(super) fn accept(n: Ballot, s: u64, start: u64, entries: &[&str], decided: u
 }
 
 pub(super) fn accepted(n: Ballot, s: u64, len: u64, decided: u64) -> Body {
-    Body::Accepted(Accepted {
-        n,
-        s,
-        len,
-        decided,
-        gap: false,
-    })
+    Body::Accepted(Accepted { n, s, len, decided, gap: false })
 }
 
 pub(super) fn gap(n: Ballot, s: u64, len: u64) -> Body {
-    Body::Accepted(Accepted {
-        n,
-        s,
-        len,
-        decided: 0,
-        gap: true,
-    })
+    Body::Accepted(Accepted { n, s, len, decided: 0, gap: true })
 }
 
 pub(super) fn decide(n: Ballot, s: u64, decided: u64, answer: bool) -> Body {
-    Body::Decide(Decide {
-        n,
-        s,
-        decided,
-        decided_by_all: 0,
-        answer,
-    })
+    Body::Decide(Decide { n, s, decided, decided_by_all: 0, answer })
 }
 
 pub(super) fn sync_request(n: Ballot, s: u64, from: u64) -> Body {
@@ -325,20 +276,12 @@ pub(super) fn learn_request(from: u64) -> Body {
 }
 
 pub(super) fn learn(start: u64, entries: &[&str], decided: u64, decided_round: Ballot) -> Body {
-    Body::Learn(Learn {
-        start,
-        entries: records_at(start, entries),
-        decided,
-        decided_round,
-    })
+    Body::Learn(Learn { start, entries: records_at(start, entries), decided, decided_round })
 }
 
 /// Proposals of server 2, the first of them its proposal `first`.
 pub(super) fn propose(first: u64, entries: &[&str]) -> Body {
-    Body::Propose(Propose {
-        proposals: records(first, entries),
-        hops: 1,
-    })
+    Body::Propose(Propose { proposals: records(first, entries), hops: 1 })
 }
 
 /// The names of messages, for a short comparison.

@@ -7,11 +7,7 @@ use super::lab::{
 use crate::ballot::Ballot;
 use crate::paxos::{Body, PaxosConfig};
 
-const N: Ballot = Ballot {
-    n: 2,
-    priority: 0,
-    pid: 2,
-};
+const N: Ballot = Ballot { n: 2, priority: 0, pid: 2 };
 
 /// In sync with 2 in `N`: a, b, c, d, of which a is decided.
 fn follower() -> Lab {
@@ -54,11 +50,7 @@ fn d1_raises_the_promise_but_never_the_accepted_round() {
     let mut lab = follower();
     lab.get(3, learn(1, &["x"], 2, ballot(4, 3)));
     assert_eq!(lab.state().promised, ballot(4, 3));
-    assert_eq!(
-        lab.state().accepted_round,
-        N,
-        "that would claim the whole log of round 4"
-    );
+    assert_eq!(lab.state().accepted_round, N, "that would claim the whole log of round 4");
     assert_eq!(lab.state().decided_round, ballot(4, 3));
     assert_eq!(lab.paxos.leader(), None);
     // A stale leader's legal Accept would overwrite what was learned.
@@ -70,14 +62,8 @@ fn d1_raises_the_promise_but_never_the_accepted_round() {
 #[test]
 fn d1_goes_with_the_promise_in_one_flush() {
     let mut lab = follower();
-    lab.paxos
-        .handle_message(message(3, learn(1, &["x"], 2, ballot(4, 3))))
-        .unwrap();
-    assert_eq!(
-        lab.paxos.get_decided_entries().len(),
-        1,
-        "b may be handed out once durable"
-    );
+    lab.paxos.handle_message(message(3, learn(1, &["x"], 2, ballot(4, 3)))).unwrap();
+    assert_eq!(lab.paxos.get_decided_entries().len(), 1, "b may be handed out once durable");
     let flush = lab.paxos.begin_flush().unwrap();
     assert!(!lab.paxos.replica.storage.flushes().needed());
     lab.paxos.finish_flush(flush.id(), Ok(())).unwrap();
@@ -127,11 +113,7 @@ fn d1_asks_on_until_it_has_all_that_the_donor_has() {
     let mut lab = follower();
     let sent = lab.get(3, learn(1, &["b", "c"], 9, ballot(4, 3)));
     assert_eq!(sent, [(3, learn_request(3))]);
-    assert_eq!(
-        lab.get(3, learn(1, &["b", "c"], 9, ballot(4, 3))),
-        [],
-        "a duplicate"
-    );
+    assert_eq!(lab.get(3, learn(1, &["b", "c"], 9, ballot(4, 3))), [], "a duplicate");
 }
 
 #[test]
@@ -142,9 +124,7 @@ fn d1_a_sealed_log_learns_nothing() {
     lab.paxos
         .handle_message(message(3, learn(1, &["STOP", "x"], 3, ballot(4, 3))))
         .unwrap_or_default();
-    lab.paxos
-        .handle_message(message(3, learn(1, &["STOP"], 2, ballot(4, 3))))
-        .unwrap();
+    lab.paxos.handle_message(message(3, learn(1, &["STOP"], 2, ballot(4, 3)))).unwrap();
     lab.sent();
     lab.assert_log(&["a", "StopSign(8)"], 2);
 }
@@ -173,10 +153,7 @@ fn d1_a_candidate_learns() {
 fn d1_donors_serve_decided_entries_in_chunks() {
     let mut lab = Lab::follower(tiny(), N, &["a", "b", "c"], 0);
     lab.get(2, accept(N, 1, 3, &["d", "e"], 4));
-    assert_eq!(
-        lab.get(3, learn_request(0)),
-        [(3, learn(0, &["a", "b", "c"], 4, N))]
-    );
+    assert_eq!(lab.get(3, learn_request(0)), [(3, learn(0, &["a", "b", "c"], 4, N))]);
     assert_eq!(lab.get(3, learn_request(3)), [(3, learn(3, &["d"], 4, N))]);
     // Not decided, or not here any more.
     lab.ignores(3, learn_request(4));
@@ -187,10 +164,7 @@ fn d1_donors_serve_decided_entries_in_chunks() {
     lab.paxos.trim(2).unwrap();
     lab.sent();
     lab.ignores(3, learn_request(1));
-    assert_eq!(
-        lab.get(3, learn_request(2)),
-        [(3, learn(2, &["c", "d"], 4, N))]
-    );
+    assert_eq!(lab.get(3, learn_request(2)), [(3, learn(2, &["c", "d"], 4, N))]);
 }
 
 /// The leader trimmed what this server lacks; a peer still has it.
@@ -204,11 +178,7 @@ fn d1_a_server_that_needs_a_trimmed_prefix_finds_a_donor() {
         lab.ticks(4);
         asked.extend(lab.get(3, prepare(n, 1, n, 9, 9, None)));
     }
-    assert!(
-        names(&asked).contains(&(2, "LearnRequest")),
-        "{:?}",
-        names(&asked)
-    );
+    assert!(names(&asked).contains(&(2, "LearnRequest")), "{:?}", names(&asked));
 }
 
 #[test]

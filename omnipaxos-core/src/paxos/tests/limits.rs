@@ -20,14 +20,8 @@ fn impossible_pids_are_refused_at_the_start() {
     let config = PaxosConfig::default;
     assert_eq!(start(0, &[1], config()), Err(StartError::PidZero));
     assert_eq!(start(1, &[2, 0], config()), Err(StartError::PidZero));
-    assert_eq!(
-        start(1, &[3, 2, 3], config()),
-        Err(StartError::DuplicatePid(3))
-    );
-    assert_eq!(
-        start(2, &[3, 2], config()),
-        Err(StartError::DuplicatePid(2))
-    );
+    assert_eq!(start(1, &[3, 2, 3], config()), Err(StartError::DuplicatePid(3)));
+    assert_eq!(start(2, &[3, 2], config()), Err(StartError::DuplicatePid(2)));
     assert_eq!(start(u64::MAX, &[10_000_000, 1], config()), Ok(()));
 }
 
@@ -50,23 +44,10 @@ fn limits_of_zero_and_impossible_quorums_are_refused_at_the_start() {
         assert_eq!(start(1, &[2, 3], config), Err(StartError::Zero(name)));
     }
     let quorum = Some(Quorum::flexible(2, 2, 3).unwrap());
-    let config = PaxosConfig {
-        quorum,
-        ..PaxosConfig::default()
-    };
-    let disjoint = QuorumError::Disjoint {
-        prepare: 2,
-        accept: 2,
-        servers: 5,
-    };
-    assert_eq!(
-        start(1, &[2, 3, 4, 5], config.clone()),
-        Err(StartError::Quorum(disjoint))
-    );
-    let size = QuorumError::Size {
-        size: 2,
-        servers: 1,
-    };
+    let config = PaxosConfig { quorum, ..PaxosConfig::default() };
+    let disjoint = QuorumError::Disjoint { prepare: 2, accept: 2, servers: 5 };
+    assert_eq!(start(1, &[2, 3, 4, 5], config.clone()), Err(StartError::Quorum(disjoint)));
+    let size = QuorumError::Size { size: 2, servers: 1 };
     assert_eq!(start(1, &[], config), Err(StartError::Quorum(size)));
 }
 
@@ -82,10 +63,7 @@ fn reading_from_what_was_trimmed_is_refused_at_the_start() {
     cluster.get(1).trim(2).unwrap();
     cluster.settle();
     let disk = cluster.get(1).clone().into_storage();
-    let config = |from| PaxosConfig {
-        read_from: Some(from),
-        ..PaxosConfig::default()
-    };
+    let config = |from| PaxosConfig { read_from: Some(from), ..PaxosConfig::default() };
     let refused = Paxos::try_with(CONFIG, 1, vec![], disk.clone(), config(1)).map(drop);
     assert_eq!(refused, Err(StartError::Trimmed { from: 1, first: 2 }));
     let mut paxos = Paxos::try_with(CONFIG, 1, vec![], disk, config(2)).unwrap();
@@ -128,10 +106,7 @@ fn a_single_server_answers_for_nothing_before_its_flush() {
 #[test]
 fn flexible_quorums_decide_with_few_and_take_over_with_many() {
     let quorum = Some(Quorum::flexible(4, 2, 5).unwrap());
-    let config = PaxosConfig {
-        quorum,
-        ..PaxosConfig::default()
-    };
+    let config = PaxosConfig { quorum, ..PaxosConfig::default() };
     let mut cluster = Cluster::new(&[1, 2, 3, 4, 5], config);
     cluster.settle();
     cluster.lead(1);
@@ -167,10 +142,7 @@ fn memory_depends_on_the_number_of_servers_not_on_pids() {
 /// on.
 #[test]
 fn the_window_bounds_what_is_on_its_way_to_a_follower() {
-    let config = PaxosConfig {
-        window_bytes: 100,
-        ..tiny()
-    };
+    let config = PaxosConfig { window_bytes: 100, ..tiny() };
     let n = ballot(5, 1);
     let mut lab = Lab::leader(config, n, &[]);
     lab.get(2, accepted(n, 1, 0, 0));
@@ -224,54 +196,33 @@ fn a_frame_lets_one_entry_through_however_large() {
 
 #[test]
 fn proposals_that_cannot_be_taken_say_why() {
-    let config = PaxosConfig {
-        max_entry_bytes: 100,
-        max_pending_bytes: 200,
-        ..tiny()
-    };
+    let config = PaxosConfig { max_entry_bytes: 100, max_pending_bytes: 200, ..tiny() };
     let mut lab = Lab::new(config);
-    let too_large = ProposeError::TooLarge {
-        size: 101,
-        limit: 100,
-    };
+    let too_large = ProposeError::TooLarge { size: 101, limit: 100 };
     let before = lab.paxos.clone();
     assert_eq!(lab.paxos.propose_normal(vec![0; 101]), Err(too_large));
     assert_eq!(lab.paxos, before);
     lab.paxos.propose_normal(vec![0; 100]).unwrap();
     lab.paxos.propose_normal(vec![0; 68]).unwrap();
-    let overloaded = ProposeError::Overloaded {
-        pending: 200,
-        limit: 200,
-    };
+    let overloaded = ProposeError::Overloaded { pending: 200, limit: 200 };
     assert_eq!(lab.paxos.propose_normal(vec![]), Err(overloaded));
     // The way out of an overload may be to reconfigure.
     let id = lab.paxos.propose_reconfiguration(vec![1]).unwrap();
     assert_eq!(id.number, 3);
-    let reconfiguring = ProposeError::Reconfiguring {
-        config_id: CONFIG + 1,
-    };
+    let reconfiguring = ProposeError::Reconfiguring { config_id: CONFIG + 1 };
     assert_eq!(lab.paxos.propose_normal(vec![]), Err(reconfiguring));
 }
 
 #[test]
 fn impossible_reconfigurations_say_why() {
-    let mut lab = Lab::new(PaxosConfig {
-        max_entry_bytes: 60,
-        ..tiny()
-    });
+    let mut lab = Lab::new(PaxosConfig { max_entry_bytes: 60, ..tiny() });
     let before = lab.paxos.clone();
     let mut refused = |next: Reconfiguration| lab.paxos.propose_reconfiguration(next).unwrap_err();
     assert_eq!(refused(vec![].into()), ReconfigureError::Empty);
     assert_eq!(refused(vec![1, 0].into()), ReconfigureError::PidZero);
-    assert_eq!(
-        refused(vec![3, 1, 3].into()),
-        ReconfigureError::DuplicatePid(3)
-    );
+    assert_eq!(refused(vec![3, 1, 3].into()), ReconfigureError::DuplicatePid(3));
     let large = Reconfiguration::from(vec![1, 2]).with_metadata(vec![0; 60]);
-    let too_large = ProposeError::TooLarge {
-        size: 92,
-        limit: 60,
-    };
+    let too_large = ProposeError::TooLarge { size: 92, limit: 60 };
     assert_eq!(refused(large), ReconfigureError::Propose(too_large));
     assert_eq!(lab.paxos, before);
     let disk = Storage::with(MemorySequence::new(), MemoryState::new());
@@ -283,10 +234,7 @@ fn impossible_reconfigurations_say_why() {
 /// Forwarded proposals beyond the cap of the undecided tail are left to their proposer.
 #[test]
 fn the_undecided_tail_is_capped() {
-    let config = PaxosConfig {
-        max_undecided_bytes: 100,
-        ..PaxosConfig::default()
-    };
+    let config = PaxosConfig { max_undecided_bytes: 100, ..PaxosConfig::default() };
     let n = ballot(5, 1);
     let mut lab = Lab::leader(config, n, &[]);
     for number in 1..=20 {
@@ -315,24 +263,15 @@ fn reads_are_bounded_and_say_why_not() {
     cluster.settle();
     cluster.run(5);
     let paxos = cluster.get(1);
-    assert_eq!(
-        paxos.read_decided(5, 9, 9),
-        Err(ReadError::NotDecided { decided: 4 })
-    );
+    assert_eq!(paxos.read_decided(5, 9, 9), Err(ReadError::NotDecided { decided: 4 }));
     assert_eq!(paxos.read_decided(4, u64::MAX, 9).unwrap().entries.len(), 0);
     assert_eq!(paxos.read_decided(1, 0, 99).unwrap().entries.len(), 0);
     assert_eq!(paxos.read_decided(1, u64::MAX, 0).unwrap().entries.len(), 1);
     assert_eq!(paxos.read_decided(1, 3, u64::MAX).unwrap().entries.len(), 2);
-    assert_eq!(
-        paxos.trim(5),
-        Err(TrimError::NotDecidedByAll { allowed: 4 })
-    );
+    assert_eq!(paxos.trim(5), Err(TrimError::NotDecidedByAll { allowed: 4 }));
     paxos.trim(2).unwrap();
     paxos.trim(1).unwrap();
-    assert_eq!(
-        paxos.read_decided(1, 9, 9),
-        Err(ReadError::Trimmed { first: 2 })
-    );
+    assert_eq!(paxos.read_decided(1, 9, 9), Err(ReadError::Trimmed { first: 2 }));
     assert_eq!(paxos.first_index(), 2);
 }
 
@@ -346,10 +285,7 @@ fn messages_for_others_are_refused_and_change_nothing() {
         change(&mut message);
         lab.paxos.handle_message(message).unwrap_err()
     };
-    let other = |theirs| MessageError::OtherConfiguration {
-        theirs,
-        ours: CONFIG,
-    };
+    let other = |theirs| MessageError::OtherConfiguration { theirs, ours: CONFIG };
     assert_eq!(refused(|m| m.config_id += 1), other(CONFIG + 1));
     assert_eq!(refused(|m| m.config_id = 0), other(0));
     assert_eq!(refused(|m| m.to = 2), MessageError::OtherReceiver(2));
@@ -365,26 +301,13 @@ fn messages_for_others_are_refused_and_change_nothing() {
 
 #[test]
 fn impossible_proposals_are_refused() {
-    let mut lab = Lab::leader(
-        PaxosConfig {
-            max_entry_bytes: 5,
-            ..tiny()
-        },
-        ballot(5, 1),
-        &[],
-    );
+    let mut lab = Lab::leader(PaxosConfig { max_entry_bytes: 5, ..tiny() }, ballot(5, 1), &[]);
     let body = |proposer, entries: &[&str]| {
         let proposals = records_of(proposer, 1, entries);
         Body::Propose(Propose { proposals, hops: 1 })
     };
-    assert_eq!(
-        lab.refuses(2, body(9, &["a"])),
-        "a proposal of an unknown server"
-    );
-    assert_eq!(
-        lab.refuses(2, body(2, &["a", "too large"])),
-        "a proposal beyond the size limit"
-    );
+    assert_eq!(lab.refuses(2, body(9, &["a"])), "a proposal of an unknown server");
+    assert_eq!(lab.refuses(2, body(2, &["a", "too large"])), "a proposal beyond the size limit");
     let mut stop = super::lab::stop_sign();
     for config_id in [CONFIG, CONFIG + 2, 0, u64::MAX] {
         stop.config_id = config_id;
@@ -393,14 +316,8 @@ fn impossible_proposals_are_refused() {
             vec![crate::storage::Entry::StopSign(stop.clone())],
             vec![id],
         );
-        let body = Body::Propose(Propose {
-            proposals: proposals.unwrap(),
-            hops: 1,
-        });
-        assert_eq!(
-            lab.refuses(2, body),
-            "a StopSign of an impossible configuration"
-        );
+        let body = Body::Propose(Propose { proposals: proposals.unwrap(), hops: 1 });
+        assert_eq!(lab.refuses(2, body), "a StopSign of an impossible configuration");
     }
     lab.get(3, promise(ballot(5, 1), 1, Ballot::default(), 0, 0, &[]));
 }

@@ -28,34 +28,10 @@ fn promise_in(sent: &[(u64, Body)]) -> &Promise {
 fn f1_promises_with_what_the_leader_may_lack() {
     // The leader's (accepted round, length, decided index) -> start and length of the suffix.
     let cases = [
-        (
-            "an older round: from its decided index",
-            ballot(1, 3),
-            9,
-            1,
-            (1, 2),
-        ),
-        (
-            "an older round, decided less than here",
-            ballot(1, 3),
-            9,
-            0,
-            (0, 3),
-        ),
-        (
-            "the same round: from its length",
-            ballot(2, 2),
-            2,
-            1,
-            (2, 1),
-        ),
-        (
-            "the same round, longer than here",
-            ballot(2, 2),
-            5,
-            1,
-            (3, 0),
-        ),
+        ("an older round: from its decided index", ballot(1, 3), 9, 1, (1, 2)),
+        ("an older round, decided less than here", ballot(1, 3), 9, 0, (0, 3)),
+        ("the same round: from its length", ballot(2, 2), 2, 1, (2, 1)),
+        ("the same round, longer than here", ballot(2, 2), 5, 1, (3, 0)),
         ("a higher round: nothing", ballot(4, 3), 1, 1, (3, 0)),
     ];
     for (what, round, len, decided, (start, suffix)) in cases {
@@ -63,16 +39,8 @@ fn f1_promises_with_what_the_leader_may_lack() {
         let sent = lab.get(3, prepare(ballot(5, 3), 4, round, len, decided, None));
         assert_eq!(sent[0].0, 3);
         let m = promise_in(&sent);
-        assert_eq!(
-            (m.n, m.s, m.accepted_round),
-            (ballot(5, 3), 4, ballot(2, 2)),
-            "{what}"
-        );
-        assert_eq!(
-            (m.len, m.decided, m.decided_round),
-            (3, 1, ballot(2, 2)),
-            "{what}"
-        );
+        assert_eq!((m.n, m.s, m.accepted_round), (ballot(5, 3), 4, ballot(2, 2)), "{what}");
+        assert_eq!((m.len, m.decided, m.decided_round), (3, 1, ballot(2, 2)), "{what}");
         assert_eq!((m.start, m.suffix.len()), (start, suffix), "{what}");
         assert_eq!(lab.paxos.promised(), ballot(5, 3));
         assert_eq!(lab.paxos.leader(), None);
@@ -129,20 +97,11 @@ fn f1_a_long_suffix_comes_in_the_parts_that_are_asked_for() {
     lab.get(2, accept(ballot(2, 2), 1, 3, &["d", "e"], 0));
     let n = ballot(5, 3);
     let sent = lab.get(3, prepare(n, 1, Ballot::default(), 0, 0, None));
-    assert_eq!(
-        (promise_in(&sent).start, promise_in(&sent).suffix.len()),
-        (0, 3)
-    );
+    assert_eq!((promise_in(&sent).start, promise_in(&sent).suffix.len()), (0, 3));
     let sent = lab.get(3, prepare(n, 1, Ballot::default(), 0, 0, Some(3)));
-    assert_eq!(
-        (promise_in(&sent).start, promise_in(&sent).suffix.len()),
-        (3, 2)
-    );
+    assert_eq!((promise_in(&sent).start, promise_in(&sent).suffix.len()), (3, 2));
     let sent = lab.get(3, prepare(n, 1, Ballot::default(), 0, 0, Some(u64::MAX)));
-    assert_eq!(
-        (promise_in(&sent).start, promise_in(&sent).suffix.len()),
-        (5, 0)
-    );
+    assert_eq!((promise_in(&sent).start, promise_in(&sent).suffix.len()), (5, 0));
 }
 
 #[test]
@@ -218,15 +177,9 @@ fn f2_refuses_impossible_indexes() {
 fn f3_appends_without_a_gap() {
     let mut lab = follower();
     let n = ballot(2, 2);
-    assert_eq!(
-        lab.get(2, accept(n, 1, 3, &["d"], 2)),
-        [(2, accepted(n, 1, 4, 2))]
-    );
+    assert_eq!(lab.get(2, accept(n, 1, 3, &["d"], 2)), [(2, accepted(n, 1, 4, 2))]);
     lab.assert_log(&["a", "b", "c", "d"], 2);
-    assert_eq!(
-        lab.get(2, accept(n, 1, 5, &["f"], 2)),
-        [(2, gap_at(n, 4, 2))]
-    );
+    assert_eq!(lab.get(2, accept(n, 1, 5, &["f"], 2)), [(2, gap_at(n, 4, 2))]);
     lab.assert_log(&["a", "b", "c", "d"], 2);
     // Overlapping frames and duplicates add only what is new.
     lab.get(2, accept(n, 1, 2, &["c", "d", "e"], 2));
@@ -247,9 +200,7 @@ fn f3_answers_a_batch_of_accepts_once() {
     let n = ballot(2, 2);
     for (at, what) in ["d", "e", "f"].iter().enumerate() {
         let body = accept(n, 1, 3 + at as u64, &[what], 1);
-        lab.paxos
-            .handle_message(super::lab::message(2, body))
-            .unwrap();
+        lab.paxos.handle_message(super::lab::message(2, body)).unwrap();
     }
     assert_eq!(lab.sent(), [(2, accepted(n, 1, 6, 1))]);
 }
@@ -268,16 +219,10 @@ fn f3_r3_out_of_sync_it_asks_instead() {
     lab.get(3, prepare(n, 2, ballot(4, 3), 3, 1, None));
     lab.ticks(1);
     // The AcceptSync of this attempt is missing: the promise goes again. Earlier attempts are late.
-    assert_eq!(
-        names(&lab.get(3, accept(n, 2, 3, &["x"], 1))),
-        [(3, "Promise")]
-    );
+    assert_eq!(names(&lab.get(3, accept(n, 2, 3, &["x"], 1))), [(3, "Promise")]);
     lab.ticks(1);
     assert_eq!(lab.get(3, accept(n, 1, 3, &["x"], 1)), []);
-    assert_eq!(
-        lab.get(3, accept(n, 3, 3, &["x"], 1)),
-        [(3, prepare_req(n))]
-    );
+    assert_eq!(lab.get(3, accept(n, 3, 3, &["x"], 1)), [(3, prepare_req(n))]);
     lab.assert_log(&["a", "b", "c"], 1);
 }
 
@@ -288,9 +233,7 @@ fn f3_refuses_overflow_and_entries_behind_a_stop_sign() {
     lab.refuses(2, accept(n, 1, u64::MAX, &["x"], 1));
     lab.get(2, accept(n, 1, 3, &["STOP"], 1));
     let storage = lab.paxos.replica.storage.clone();
-    lab.paxos
-        .handle_message(super::lab::message(2, accept(n, 1, 4, &["x"], 1)))
-        .unwrap_err();
+    lab.paxos.handle_message(super::lab::message(2, accept(n, 1, 4, &["x"], 1))).unwrap_err();
     assert_eq!(lab.paxos.replica.storage, storage);
 }
 
@@ -314,11 +257,7 @@ fn f4_only_in_sync() {
     lab.get(3, decide(n, 1, 3, false));
     lab.get(3, prepare(n, 1, ballot(4, 3), 3, 1, None));
     lab.get(3, decide(n, 1, 3, false));
-    assert_eq!(
-        lab.paxos.decided_index(),
-        1,
-        "its log may not be the leader's"
-    );
+    assert_eq!(lab.paxos.decided_index(), 1, "its log may not be the leader's");
 }
 
 #[test]
@@ -326,10 +265,7 @@ fn f4_answers_when_asked_with_what_is_durable() {
     let mut lab = follower();
     let n = ballot(2, 2);
     assert_eq!(lab.get(2, decide(n, 1, 2, false)), []);
-    assert_eq!(
-        lab.get(2, decide(n, 1, 2, true)),
-        [(2, accepted(n, 1, 3, 2))]
-    );
+    assert_eq!(lab.get(2, decide(n, 1, 2, true)), [(2, accepted(n, 1, 3, 2))]);
     // Something between was lost.
     assert_eq!(lab.get(2, decide(n, 1, 5, true)), [(2, gap_at(n, 3, 3))]);
 }

@@ -50,13 +50,7 @@ fn l1_prepares_everyone_once_its_own_promise_is_durable() {
 fn l1_stale_repeated_and_foreign_leader_events_change_nothing() {
     let mut lab = Lab::leader(config(), ballot(5, 1), &["a"]);
     let before = lab.paxos.clone();
-    for n in [
-        ballot(5, 1),
-        ballot(4, 1),
-        ballot(4, 2),
-        ballot(9, 4),
-        Ballot::default(),
-    ] {
+    for n in [ballot(5, 1), ballot(4, 1), ballot(4, 2), ballot(9, 4), Ballot::default()] {
         lab.paxos.handle_leader(Leader::new(n));
         assert_eq!(lab.paxos, before, "{n}");
     }
@@ -89,10 +83,7 @@ fn l2_adopts_a_log_of_a_higher_round_from_the_own_decided_index_on() {
     lab.assert_log(&["a", "x"], 1);
     assert_eq!(lab.state().accepted_round, ballot(5, 1));
     let sync = accept_sync_in(&sent);
-    assert_eq!(
-        (sync.start, sync.end, sync.decided, sync.suffix.len()),
-        (2, 2, 1, 0)
-    );
+    assert_eq!((sync.start, sync.end, sync.decided, sync.suffix.len()), (2, 2, 1, 0));
 }
 
 #[test]
@@ -146,9 +137,7 @@ fn l2_its_own_promise_counts_once_it_is_durable() {
     let flush = lab.paxos.begin_flush().unwrap();
     let empty = promise(ballot(5, 1), 1, Ballot::default(), 0, 0, &[]);
     // Impossible before the Prepare has left, but a duplicate of the world could send it.
-    lab.paxos
-        .handle_message(super::lab::message(2, empty))
-        .unwrap();
+    lab.paxos.handle_message(super::lab::message(2, empty)).unwrap();
     assert!(!lab.paxos.is_leader());
     lab.paxos.finish_flush(flush.id(), Ok(())).unwrap();
     assert!(lab.paxos.is_leader());
@@ -158,10 +147,7 @@ fn l2_its_own_promise_counts_once_it_is_durable() {
 fn l2_nothing_waiting_is_appended_behind_an_adopted_stop_sign() {
     let mut lab = Lab::candidate(config(), ballot(5, 1));
     lab.paxos.propose_normal("late").unwrap();
-    lab.get(
-        3,
-        promise(ballot(5, 1), 1, ballot(3, 3), 2, 0, &["a", "STOP"]),
-    );
+    lab.get(3, promise(ballot(5, 1), 1, ballot(3, 3), 2, 0, &["a", "STOP"]));
     lab.assert_log(&["a", "StopSign(8)"], 0);
     lab.get(2, propose(1, &["later"]));
     lab.assert_log(&["a", "StopSign(8)"], 0);
@@ -217,13 +203,7 @@ fn l4_a_stop_sign_is_the_last_entry_that_is_ever_appended() {
     let mut lab = Lab::leader(config(), ballot(5, 1), &["a", "STOP"]);
     lab.assert_log(&["a", "StopSign(8)"], 0);
     lab.paxos.propose_normal("late").unwrap_err();
-    lab.get(
-        3,
-        Body::Propose(Propose {
-            proposals: records_of(3, 1, &["later"]),
-            hops: 1,
-        }),
-    );
+    lab.get(3, Body::Propose(Propose { proposals: records_of(3, 1, &["later"]), hops: 1 }));
     lab.assert_log(&["a", "StopSign(8)"], 0);
 }
 

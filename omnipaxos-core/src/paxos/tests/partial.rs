@@ -101,11 +101,7 @@ fn beyond_1_one_way_cuts_heal() {
         cluster.cut.clear();
         cluster.run(25);
         for pid in [1, 2, 3] {
-            assert_eq!(
-                cluster.decided(pid).len(),
-                3,
-                "server {pid}, {from} to {to} was cut"
-            );
+            assert_eq!(cluster.decided(pid).len(), 3, "server {pid}, {from} to {to} was cut");
             assert_eq!(cluster.get(pid).leader(), Some(1), "server {pid}");
         }
     }

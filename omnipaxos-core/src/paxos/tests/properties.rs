@@ -147,10 +147,7 @@ fn c1_a_decided_stop_sign_seals_the_log() {
     cluster.settle();
     cluster.run(10);
     cluster.assert_decided(&[1, 2, 3], &["a", "StopSign(8)"]);
-    assert_eq!(
-        cluster.servers[&2].outcomes[&id],
-        ProposalOutcome::Decided(1)
-    );
+    assert_eq!(cluster.servers[&2].outcomes[&id], ProposalOutcome::Decided(1));
     for pid in [1, 2, 3] {
         let replica = cluster.get(pid);
         let ss = replica.stop_sign().unwrap();
@@ -176,23 +173,12 @@ fn c1_of_two_reconfigurations_one_is_decided() {
     let mut cluster = three();
     cluster.lead(1);
     let ids: Vec<_> = [2, 3]
-        .map(|pid| {
-            (
-                pid,
-                cluster.get(pid).propose_reconfiguration(vec![pid]).unwrap(),
-            )
-        })
+        .map(|pid| (pid, cluster.get(pid).propose_reconfiguration(vec![pid]).unwrap()))
         .into();
     cluster.settle();
     cluster.run(10);
-    let outcomes: Vec<_> = ids
-        .iter()
-        .map(|(pid, id)| cluster.servers[pid].outcomes[id])
-        .collect();
-    assert!(
-        outcomes.contains(&ProposalOutcome::Decided(0)),
-        "{outcomes:?}"
-    );
+    let outcomes: Vec<_> = ids.iter().map(|(pid, id)| cluster.servers[pid].outcomes[id]).collect();
+    assert!(outcomes.contains(&ProposalOutcome::Decided(0)), "{outcomes:?}");
     assert!(outcomes.contains(&ProposalOutcome::Dropped), "{outcomes:?}");
 }
 
@@ -232,19 +218,13 @@ fn beyond_8_nothing_is_trimmed_that_some_member_may_need() {
     cluster.settle();
     cluster.run(60);
     for pid in [1, 2] {
-        assert_eq!(
-            cluster.get(pid).trim(1),
-            Err(TrimError::NotDecidedByAll { allowed: 0 })
-        );
+        assert_eq!(cluster.get(pid).trim(1), Err(TrimError::NotDecidedByAll { allowed: 0 }));
     }
     cluster.start(3);
     cluster.settle();
     cluster.run(60);
     for pid in [1, 2, 3] {
-        assert_eq!(
-            cluster.get(pid).trim(4),
-            Err(TrimError::NotDecidedByAll { allowed: 3 })
-        );
+        assert_eq!(cluster.get(pid).trim(4), Err(TrimError::NotDecidedByAll { allowed: 3 }));
         cluster.get(pid).trim(2).unwrap();
         assert_eq!(cluster.get(pid).first_index(), 2);
     }
@@ -268,18 +248,12 @@ fn beyond_8_only_what_was_taken_is_trimmed() {
     lab.get(2, accepted(n, 1, 2, 0));
     lab.ticks(5);
     lab.get(2, accepted(n, 1, 2, 2));
-    assert_eq!(
-        lab.paxos.trim(1),
-        Err(TrimError::NotDecidedByAll { allowed: 0 })
-    );
+    assert_eq!(lab.paxos.trim(1), Err(TrimError::NotDecidedByAll { allowed: 0 }));
     lab.get(3, accepted(n, 1, 2, 1));
     assert_eq!(lab.paxos.trim(1), Err(TrimError::NotTaken { taken: 0 }));
     lab.paxos.take_decided(1);
     lab.paxos.trim(1).unwrap();
-    assert_eq!(
-        lab.paxos.trim(2),
-        Err(TrimError::NotDecidedByAll { allowed: 1 })
-    );
+    assert_eq!(lab.paxos.trim(2), Err(TrimError::NotDecidedByAll { allowed: 1 }));
 }
 
 /// The StopSign says what comes after this configuration.
@@ -292,10 +266,7 @@ fn beyond_8_the_stop_sign_is_never_trimmed() {
     cluster.settle();
     cluster.run(60);
     for pid in [1, 2, 3] {
-        assert_eq!(
-            cluster.get(pid).trim(2),
-            Err(TrimError::NotDecidedByAll { allowed: 1 })
-        );
+        assert_eq!(cluster.get(pid).trim(2), Err(TrimError::NotDecidedByAll { allowed: 1 }));
         cluster.get(pid).trim(1).unwrap();
         cluster.settle();
         cluster.crash(pid);
@@ -309,25 +280,14 @@ fn beyond_8_the_stop_sign_is_never_trimmed() {
 fn beyond_8_a_follower_trims_what_it_has_decided_durably_at_most() {
     let n = ballot(2, 2);
     let mut lab = Lab::follower(PaxosConfig::default(), n, &["a", "b", "c"], 0);
-    let body = Body::Decide(Decide {
-        n,
-        s: 1,
-        decided: 2,
-        decided_by_all: u64::MAX,
-        answer: false,
-    });
+    let body =
+        Body::Decide(Decide { n, s: 1, decided: 2, decided_by_all: u64::MAX, answer: false });
     lab.get(2, body);
     lab.paxos.get_decided_entries();
-    assert_eq!(
-        lab.paxos.trim(1),
-        Err(TrimError::NotDecidedByAll { allowed: 0 })
-    );
+    assert_eq!(lab.paxos.trim(1), Err(TrimError::NotDecidedByAll { allowed: 0 }));
     // Written once things are quiet.
     lab.ticks(6);
-    assert_eq!(
-        lab.paxos.trim(3),
-        Err(TrimError::NotDecidedByAll { allowed: 2 })
-    );
+    assert_eq!(lab.paxos.trim(3), Err(TrimError::NotDecidedByAll { allowed: 2 }));
     lab.paxos.trim(2).unwrap();
 }
 
@@ -340,9 +300,7 @@ fn an_idle_leader_shows_itself() {
     lab.get(3, promise(n, 1, Ballot::default(), 0, 0, &[]));
     lab.get(3, accepted(n, 1, 0, 0));
     let sent = lab.ticks(150);
-    let to_2 = sent
-        .iter()
-        .filter(|(to, body)| *to == 2 && *body == decide(n, 1, 0, false));
+    let to_2 = sent.iter().filter(|(to, body)| *to == 2 && *body == decide(n, 1, 0, false));
     assert_eq!((to_2.count(), sent.len()), (3, 6), "{:?}", names(&sent));
     lab.get(2, propose(1, &["a"]));
 }

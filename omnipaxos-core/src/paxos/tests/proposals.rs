@@ -13,17 +13,10 @@ fn leader() -> Lab {
 fn in_session(session: u64, first: u64, entries: &[&str]) -> Body {
     let mut builder = RecordsBuilder::new();
     builder.extend((first..).zip(entries).map(|(number, entry)| {
-        let id = ProposalId {
-            proposer: 2,
-            session,
-            number,
-        };
+        let id = ProposalId { proposer: 2, session, number };
         (id, (*entry).to_owned().into())
     }));
-    Body::Propose(Propose {
-        proposals: builder.build(),
-        hops: 1,
-    })
+    Body::Propose(Propose { proposals: builder.build(), hops: 1 })
 }
 
 #[test]
@@ -92,20 +85,13 @@ fn beyond_2_a_deposed_leaders_proposals_are_proposed_again() {
     cluster.propose(2, "c");
     cluster.settle();
     cluster.assert_decided(&[2, 3], &["c"]);
-    assert_eq!(
-        cluster.get(1).log_len(),
-        2,
-        "its own, accepted by nobody else"
-    );
+    assert_eq!(cluster.get(1).log_len(), 2, "its own, accepted by nobody else");
     cluster.link(1, 2, true);
     cluster.link(1, 3, true);
     cluster.run(25);
     cluster.assert_decided(&[1, 2, 3], &["c", "a", "b"]);
     for (id, at) in ids.iter().zip(1..) {
-        assert_eq!(
-            cluster.servers[&1].outcomes[id],
-            ProposalOutcome::Decided(at)
-        );
+        assert_eq!(cluster.servers[&1].outcomes[id], ProposalOutcome::Decided(at));
     }
 }
 
@@ -125,10 +111,7 @@ fn beyond_2_a_deposed_leaders_proposals_are_adopted_once() {
     cluster.cut.clear();
     cluster.run(25);
     cluster.assert_decided(&[1, 2, 3], &["a"]);
-    assert_eq!(
-        cluster.servers[&1].outcomes[&id],
-        ProposalOutcome::Decided(0)
-    );
+    assert_eq!(cluster.servers[&1].outcomes[&id], ProposalOutcome::Decided(0));
 }
 
 #[test]
@@ -170,14 +153,8 @@ fn beyond_2_dropped_is_said_only_once_the_sealed_log_lacks_it() {
     assert_eq!(cluster.servers[&3].outcomes.get(&lost), None);
     cluster.cut.clear();
     cluster.run(30);
-    assert_eq!(
-        cluster.servers[&1].outcomes[&stop],
-        ProposalOutcome::Decided(0)
-    );
-    assert_eq!(
-        cluster.servers[&3].outcomes[&lost],
-        ProposalOutcome::Dropped
-    );
+    assert_eq!(cluster.servers[&1].outcomes[&stop], ProposalOutcome::Decided(0));
+    assert_eq!(cluster.servers[&3].outcomes[&lost], ProposalOutcome::Dropped);
     cluster.assert_decided(&[1, 2, 3], &["StopSign(8)"]);
 }
 
@@ -211,11 +188,7 @@ fn beyond_2_forwarding_is_coalesced_and_repeated_by_ticks_only() {
 
 #[test]
 fn beyond_2_forwarding_respects_the_window() {
-    let config = PaxosConfig {
-        window_bytes: 50,
-        accept_frame_bytes: 40,
-        ..PaxosConfig::default()
-    };
+    let config = PaxosConfig { window_bytes: 50, accept_frame_bytes: 40, ..PaxosConfig::default() };
     let mut lab = Lab::follower(config, ballot(2, 2), &[], 0);
     for _ in 0..100 {
         lab.paxos.propose_normal("x").unwrap();

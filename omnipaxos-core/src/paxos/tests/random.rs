@@ -100,14 +100,8 @@ impl Run {
                 Err(_) => return,
             }
         };
-        self.sessions
-            .entry((pid, id.session))
-            .or_default()
-            .push(what.clone());
-        assert!(
-            self.proposed.insert(id, what).is_none(),
-            "a proposal id twice"
-        );
+        self.sessions.entry((pid, id.session)).or_default().push(what.clone());
+        assert!(self.proposed.insert(id, what).is_none(), "a proposal id twice");
     }
 
     fn start(&mut self, pid: NodeId) {
@@ -116,8 +110,7 @@ impl Run {
         // has ever left.
         let session = self.cluster.get(pid).clone().into_storage().state().session;
         self.sessions.remove(&(pid, session));
-        self.proposed
-            .retain(|id, _| (id.proposer, id.session) != (pid, session));
+        self.proposed.retain(|id, _| (id.proposer, id.session) != (pid, session));
     }
 
     /// One random event.
@@ -171,11 +164,7 @@ impl Run {
             return;
         }
         let near = self.rng.chance(70);
-        let range = if near {
-            4.min(self.cluster.wires.len())
-        } else {
-            self.cluster.wires.len()
-        };
+        let range = if near { 4.min(self.cluster.wires.len()) } else { self.cluster.wires.len() };
         let at = self.rng.below(range as u64) as usize;
         let message = if self.rng.chance(self.duplication) {
             self.cluster.wires[at].clone()
@@ -197,11 +186,7 @@ impl Run {
             }
         }
         // In a chain, the server in the middle reaches a quorum.
-        let leader = if self.chained {
-            self.pids[self.pids.len() / 2]
-        } else {
-            self.any()
-        };
+        let leader = if self.chained { self.pids[self.pids.len() / 2] } else { self.any() };
         let ballot = self.cluster.elect(leader);
         for pid in self.pids.clone() {
             self.cluster.get(pid).handle_leader(Leader::new(ballot));
@@ -219,12 +204,7 @@ impl Run {
         for pid in self.pids.clone() {
             let hears = !self.cluster.cut.contains(&(leader, pid));
             let replica = self.cluster.get(pid);
-            assert_eq!(
-                replica.decided_index() as usize,
-                len,
-                "seed {}: {pid} lags",
-                self.seed
-            );
+            assert_eq!(replica.decided_index() as usize, len, "seed {}: {pid} lags", self.seed);
             if hears {
                 assert_eq!(replica.leader(), Some(leader), "seed {}: {pid}", self.seed);
             }
@@ -244,11 +224,7 @@ impl Run {
         assert_eq!(read.first_index, from);
         for (at, entry) in (from as usize..).zip(&read.entries) {
             // What it has decided since it was last asked is not in the log of the test.
-            assert!(
-                log.get(at).is_none_or(|known| known == entry),
-                "seed {}: {at}",
-                self.seed
-            );
+            assert!(log.get(at).is_none_or(|known| known == entry), "seed {}: {at}", self.seed);
         }
     }
 
@@ -257,24 +233,13 @@ impl Run {
         let mut positions: BTreeMap<String, usize> = BTreeMap::new();
         for (at, entry) in self.cluster.log.iter().enumerate() {
             let what = text(entry);
-            assert!(
-                self.proposed.values().any(|p| *p == what),
-                "seed {seed}: {what} from nowhere"
-            );
-            assert!(
-                positions.insert(what.clone(), at).is_none(),
-                "seed {seed}: {what} twice"
-            );
+            assert!(self.proposed.values().any(|p| *p == what), "seed {seed}: {what} from nowhere");
+            assert!(positions.insert(what.clone(), at).is_none(), "seed {seed}: {what} twice");
         }
         for ((pid, session), proposals) in &self.sessions {
-            let at: Vec<usize> = proposals
-                .iter()
-                .filter_map(|p| positions.get(p).copied())
-                .collect();
-            assert!(
-                at.is_sorted(),
-                "seed {seed}: proposals of {pid}/{session} out of order"
-            );
+            let at: Vec<usize> =
+                proposals.iter().filter_map(|p| positions.get(p).copied()).collect();
+            assert!(at.is_sorted(), "seed {seed}: proposals of {pid}/{session} out of order");
         }
         let sealed = self.cluster.log.last().is_some_and(Entry::is_stop_sign);
         for pid in self.pids.clone() {
@@ -319,9 +284,6 @@ fn safety_under_everything_then_liveness() {
     let seeds = std::env::var("SEEDS").map_or(300, |n| n.parse().expect("SEEDS is a number"));
     for seed in 0..seeds {
         let failed = std::panic::catch_unwind(|| run(seed)).is_err();
-        assert!(
-            !failed,
-            "replay with: SEED={seed} cargo test -p omnipaxos-core safety_under"
-        );
+        assert!(!failed, "replay with: SEED={seed} cargo test -p omnipaxos-core safety_under");
     }
 }

@@ -44,10 +44,7 @@ impl Plan {
 }
 
 fn error(operation: Operation) -> StorageError {
-    StorageError::Io {
-        operation,
-        detail: "the cable was pulled".to_owned(),
-    }
+    StorageError::Io { operation, detail: "the cable was pulled".to_owned() }
 }
 
 #[derive(Clone, Debug)]
@@ -118,23 +115,13 @@ type Replica = Paxos<Failing<MemorySequence>, Failing<MemoryState>>;
 
 fn storage(plan: &Rc<Plan>) -> Storage<Failing<MemorySequence>, Failing<MemoryState>> {
     let (plan, again) = (plan.clone(), plan.clone());
-    let sequence = Failing {
-        plan,
-        inner: MemorySequence::new(),
-    };
-    let state = Failing {
-        plan: again,
-        inner: MemoryState::new(),
-    };
+    let sequence = Failing { plan, inner: MemorySequence::new() };
+    let state = Failing { plan: again, inner: MemoryState::new() };
     Storage::with(sequence, state)
 }
 
 fn plan(operation: Operation, left: u64) -> Rc<Plan> {
-    Rc::new(Plan {
-        operation,
-        left: Cell::new(left),
-        failed: Cell::new(false),
-    })
+    Rc::new(Plan { operation, left: Cell::new(left), failed: Cell::new(false) })
 }
 
 /// One step of a life in which each operation is used in each role.
@@ -149,10 +136,7 @@ fn step(replica: &mut Replica, at: usize) {
         5 => (2, learn_request(0)),
         6 => (2, learn(3, &["z"], 4, ballot(4, 2))),
         7 => (2, decide(ballot(4, 2), 1, 4, true)),
-        10 => (
-            2,
-            super::lab::promise(own, 1, ballot(4, 2), 6, 4, &["e", "f"]),
-        ),
+        10 => (2, super::lab::promise(own, 1, ballot(4, 2), 6, 4, &["e", "f"])),
         11 => (2, propose(7, &["g"])),
         12 => (2, super::lab::accepted(own, 1, 7, 4)),
         13 => (3, super::lab::promise(own, 1, own, 4, 4, &[])),
@@ -183,18 +167,12 @@ const STEPS: usize = 19;
 fn assert_halted(replica: &mut Replica, halted: &Halted) {
     assert_eq!(replica.halted(), Some(halted));
     let handed_in = message(2, learn_request(0));
-    assert_eq!(
-        replica.handle_message(handed_in),
-        Err(MessageError::Halted(halted.clone()))
-    );
+    assert_eq!(replica.handle_message(handed_in), Err(MessageError::Halted(halted.clone())));
     let refused = ProposeError::Halted(halted.clone());
     assert_eq!(replica.propose_normal("x"), Err(refused.clone()));
     let reconfigured = replica.propose_reconfiguration(vec![1, 2]);
     assert_eq!(reconfigured, Err(ReconfigureError::Propose(refused)));
-    assert_eq!(
-        replica.read_decided(0, 1, 1),
-        Err(ReadError::Halted(halted.clone()))
-    );
+    assert_eq!(replica.read_decided(0, 1, 1), Err(ReadError::Halted(halted.clone())));
     assert_eq!(replica.trim(1), Err(TrimError::Halted(halted.clone())));
     replica.handle_leader(Leader::new(ballot(99, 1)));
     replica.reconnected(2);
@@ -208,13 +186,7 @@ fn assert_halted(replica: &mut Replica, halted: &Halted) {
 /// Lives until the planned failure; `false` when there was none.
 fn live(operation: Operation, k: u64) -> bool {
     let plan = plan(operation, k);
-    let mut replica = Paxos::with(
-        CONFIG,
-        1,
-        vec![2, 3],
-        storage(&plan),
-        PaxosConfig::default(),
-    );
+    let mut replica = Paxos::with(CONFIG, 1, vec![2, 3], storage(&plan), PaxosConfig::default());
     for at in 0..STEPS {
         step(&mut replica, at);
         replica.get_outgoing_msgs();
@@ -252,10 +224,7 @@ fn any_operation_that_fails_halts_for_good() {
     ];
     for (operation, at_least) in operations {
         let failures = (0..100).take_while(|k| live(operation, *k)).count();
-        assert!(
-            failures >= at_least,
-            "{operation:?} is used {failures} times"
-        );
+        assert!(failures >= at_least, "{operation:?} is used {failures} times");
     }
 }
 
@@ -264,22 +233,14 @@ fn any_operation_that_fails_halts_for_good() {
 fn a_failed_flush_drops_what_waits() {
     let mut replica = {
         let plan = plan(Operation::Flush, 100);
-        Paxos::with(
-            CONFIG,
-            1,
-            vec![2, 3],
-            storage(&plan),
-            PaxosConfig::default(),
-        )
+        Paxos::with(CONFIG, 1, vec![2, 3], storage(&plan), PaxosConfig::default())
     };
     replica.get_outgoing_msgs();
     let promised = prepare(ballot(2, 2), 1, Ballot::default(), 0, 0, None);
     replica.handle_message(message(2, promised)).unwrap();
     let flush = replica.begin_flush().unwrap();
     assert_eq!(replica.take_sendable(), []);
-    replica
-        .finish_flush(flush.id(), Err(error(Operation::Flush)))
-        .unwrap();
+    replica.finish_flush(flush.id(), Err(error(Operation::Flush))).unwrap();
     assert_halted(&mut replica, &Halted::Storage(error(Operation::Flush)));
     assert_eq!(replica.finish_flush(flush.id(), Ok(())), Ok(()));
 }
@@ -288,18 +249,9 @@ fn a_failed_flush_drops_what_waits() {
 fn what_prevents_a_start_is_an_error_or_a_halt() {
     let plan = plan(Operation::Load, 0);
     let failed = Paxos::try_with(CONFIG, 1, vec![2], storage(&plan), PaxosConfig::default());
-    assert_eq!(
-        failed.unwrap_err(),
-        StartError::Storage(error(Operation::Load))
-    );
+    assert_eq!(failed.unwrap_err(), StartError::Storage(error(Operation::Load)));
     plan.failed.set(false);
-    let mut halted = Paxos::with(
-        CONFIG,
-        1,
-        vec![2, 3],
-        storage(&plan),
-        PaxosConfig::default(),
-    );
+    let mut halted = Paxos::with(CONFIG, 1, vec![2, 3], storage(&plan), PaxosConfig::default());
     let reason = Halted::Start(StartError::Storage(error(Operation::Load)));
     assert_halted(&mut halted, &reason);
 }
@@ -326,43 +278,16 @@ fn corrupt_state_is_found_at_the_start() {
     };
     start(good.clone(), 0, 2).unwrap();
     let corrupt = [
-        (
-            "decided beyond the log",
-            State {
-                decided: 3,
-                ..good.clone()
-            },
-            0,
-            2,
-        ),
+        ("decided beyond the log", State { decided: 3, ..good.clone() }, 0, 2),
         ("trimmed beyond decided", good.clone(), 2, 2),
         (
             "accepted above the promise",
-            State {
-                accepted_round: ballot(4, 2),
-                ..good.clone()
-            },
+            State { accepted_round: ballot(4, 2), ..good.clone() },
             0,
             2,
         ),
-        (
-            "decided above the promise",
-            State {
-                decided_round: ballot(4, 2),
-                ..good.clone()
-            },
-            0,
-            2,
-        ),
-        (
-            "no session is left",
-            State {
-                session: u64::MAX,
-                ..good.clone()
-            },
-            0,
-            2,
-        ),
+        ("decided above the promise", State { decided_round: ballot(4, 2), ..good.clone() }, 0, 2),
+        ("no session is left", State { session: u64::MAX, ..good.clone() }, 0, 2),
     ];
     for (what, state, first, len) in corrupt {
         match start(state, first, len) {

@@ -40,10 +40,7 @@ pub(super) struct NoThread(String);
 #[derive(Debug)]
 pub(super) enum Flusher<C> {
     Inline,
-    Thread {
-        flushes: Sender<Flush<C>>,
-        thread: JoinHandle<()>,
-    },
+    Thread { flushes: Sender<Flush<C>>, thread: JoinHandle<()> },
 }
 
 impl<C: Commit + Send + 'static> Flusher<C> {
@@ -97,10 +94,7 @@ fn run<C: Commit>(flush: Flush<C>) -> Result<(), StorageError> {
 }
 
 fn failed(detail: &str) -> StorageError {
-    StorageError::Io {
-        operation: Operation::Flush,
-        detail: detail.to_owned(),
-    }
+    StorageError::Io { operation: Operation::Flush, detail: detail.to_owned() }
 }
 
 #[cfg(test)]

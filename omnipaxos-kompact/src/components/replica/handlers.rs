@@ -153,8 +153,7 @@ where
                 reply(promise, self.status());
             }
             ReplicaMessage::SetPriority(priority) => {
-                self.election
-                    .trigger(ElectionRequest::SetPriority(priority));
+                self.election.trigger(ElectionRequest::SetPriority(priority));
             }
             ReplicaMessage::Flushed(id, result) => {
                 self.flushed(id, result);
@@ -223,8 +222,7 @@ where
             }
             ReplicaRequest::Trim { token, to } => {
                 let result = self.trim(to);
-                self.decided
-                    .trigger(ReplicaEvent::Trimmed { token, result });
+                self.decided.trigger(ReplicaEvent::Trimmed { token, result });
             }
         }
         Handled::OK

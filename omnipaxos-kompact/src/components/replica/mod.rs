@@ -213,10 +213,8 @@ where
             let Some(paxos) = &mut self.paxos else {
                 return;
             };
-            let DecidedEntries {
-                first_index,
-                entries,
-            } = paxos.take_decided(self.options.batch_bytes);
+            let DecidedEntries { first_index, entries } =
+                paxos.take_decided(self.options.batch_bytes);
             if entries.is_empty() {
                 return;
             }
@@ -284,8 +282,7 @@ where
                 "leader" => leader, "ballot" => %promised
             );
             let config_id = self.config_id;
-            self.decided
-                .trigger(ReplicaEvent::LeaderChanged { config_id, leader });
+            self.decided.trigger(ReplicaEvent::LeaderChanged { config_id, leader });
         }
         if let Some(reason) = halted {
             self.report_halt(&reason);

@@ -32,12 +32,7 @@ impl RouterOptions {
     /// The alias under which the router of lane `L` of server `pid` is reached.
     #[must_use]
     pub fn alias<L: Lane>(cluster_id: ClusterId, pid: NodeId) -> Vec<String> {
-        vec![
-            "omnipaxos".to_owned(),
-            cluster_id.to_string(),
-            pid.to_string(),
-            L::NAME.to_owned(),
-        ]
+        vec!["omnipaxos".to_owned(), cluster_id.to_string(), pid.to_string(), L::NAME.to_owned()]
     }
 }
 
@@ -195,11 +190,7 @@ impl<L: Lane> Router<L> {
     /// Sends what was held back, as far as there are buffers.
     fn retry(&mut self) {
         for pid in self.peers.holding() {
-            while let Some(frame) = self
-                .peers
-                .get_mut(pid)
-                .and_then(|p| p.first_held().cloned())
-            {
+            while let Some(frame) = self.peers.get_mut(pid).and_then(|p| p.first_held().cloned()) {
                 if !self.try_send(pid, &frame) {
                     self.schedule_retry();
                     return;
@@ -214,12 +205,7 @@ impl<L: Lane> Router<L> {
     /// Checks in this order: the form, whom it is for, who speaks, of which configuration. Only
     /// then is the body decoded.
     fn receive(&mut self, incoming: Incoming) {
-        let Envelope {
-            config_id,
-            from,
-            to,
-            ..
-        } = *incoming.envelope();
+        let Envelope { config_id, from, to, .. } = *incoming.envelope();
         let limits = self.options.config.limits();
         if let Err(e) = incoming.check(self.options.config.cluster_id, &limits) {
             return self.refuse(from, &e);
@@ -297,13 +283,8 @@ impl<L: Lane> Actor for Router<L> {
                 self.peers.remove(pid);
                 self.indicated.remove(&pid);
             }
-            RouterMessage::Register {
-                config_id,
-                nodes,
-                done,
-            } => {
-                self.configurations
-                    .insert(config_id, nodes.into_iter().collect());
+            RouterMessage::Register { config_id, nodes, done } => {
+                self.configurations.insert(config_id, nodes.into_iter().collect());
                 // Whoever waits may have given up meanwhile.
                 let _ = done.fulfil(());
             }

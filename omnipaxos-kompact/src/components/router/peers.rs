@@ -64,13 +64,8 @@ impl Peers {
                 peer.session = None;
             }
             None => {
-                let peer = Peer {
-                    address,
-                    path,
-                    session: None,
-                    held: VecDeque::new(),
-                    held_bytes: 0,
-                };
+                let peer =
+                    Peer { address, path, session: None, held: VecDeque::new(), held_bytes: 0 };
                 self.by_pid.insert(pid, peer);
             }
         }
@@ -90,11 +85,7 @@ impl Peers {
 
     /// All peers for which something is held back.
     pub(super) fn holding(&self) -> Vec<NodeId> {
-        self.by_pid
-            .iter()
-            .filter(|(_, peer)| peer.has_held())
-            .map(|(pid, _)| *pid)
-            .collect()
+        self.by_pid.iter().filter(|(_, peer)| peer.has_held()).map(|(pid, _)| *pid).collect()
     }
 
     /// Notes the session of a link that was established; the pids behind it for which it is not the
@@ -121,22 +112,14 @@ mod tests {
     use omnipaxos_core::leader_election::{Heartbeat, HeartbeatMessage};
 
     fn frame(round: u64) -> Frame {
-        let message = HeartbeatMessage {
-            config_id: 1,
-            from: 1,
-            to: 2,
-            body: Heartbeat::Request { round },
-        };
+        let message =
+            HeartbeatMessage { config_id: 1, from: 1, to: 2, body: Heartbeat::Request { round } };
         Frame::encode(0, Packet::Heartbeat(message)).unwrap()
     }
 
     fn peers() -> Peers {
         let mut peers = Peers::default();
-        peers.set(
-            2,
-            SocketAddr::from(([127, 0, 0, 1], 9)),
-            vec!["a".to_owned()],
-        );
+        peers.set(2, SocketAddr::from(([127, 0, 0, 1], 9)), vec!["a".to_owned()]);
         peers
     }
 

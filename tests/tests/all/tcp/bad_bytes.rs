@@ -28,10 +28,7 @@ fn write(to: SocketAddr, bytes: &[u8]) {
 
 fn still_decides(cluster: &Cluster, from: u64) {
     for server in cluster.servers.values() {
-        cluster.propose(
-            server.pid,
-            from + 10 * server.pid..from + 10 * server.pid + 10,
-        );
+        cluster.propose(server.pid, from + 10 * server.pid..from + 10 * server.pid + 10);
     }
 }
 
@@ -130,10 +127,8 @@ fn packets_that_are_not_ours_are_counted_by_their_reason() {
     let stranger = crate::tcp::cluster::start_system(crate::tcp::cluster::loopback());
     let alias = RouterOptions::alias::<PaxosLane>(77, 1);
     let to = NamedPath::with_socket(Transport::Tcp, cluster.server(1).address(), alias);
-    let babbler = stranger.create(move || Babbler {
-        ctx: ComponentContext::uninitialised(),
-        to: to.into(),
-    });
+    let babbler =
+        stranger.create(move || Babbler { ctx: ComponentContext::uninitialised(), to: to.into() });
     stranger.start(&babbler);
     let counters = cluster.server(1).router.paxos_counters().clone();
     for reason in [

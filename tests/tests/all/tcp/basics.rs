@@ -16,10 +16,7 @@ fn proposals_at_the_leader_are_decided_at_all_servers() {
     cluster.propose(cluster.leader(), 0..500);
     assert_eq!(cluster.same_log(500), (0..500).collect::<Vec<_>>());
     for server in cluster.servers.values() {
-        for counters in [
-            server.router.paxos_counters(),
-            server.router.heartbeat_counters(),
-        ] {
+        for counters in [server.router.paxos_counters(), server.router.heartbeat_counters()] {
             assert!(counters.sent() > 0);
             assert!(counters.received() > 0);
             assert_eq!(counters.dropped(DropReason::Undecodable), 0);
@@ -41,19 +38,14 @@ fn large_entries_travel_in_their_own_frames() {
     let server = cluster.server(cluster.a_follower());
     let mut large = payload(0).to_vec();
     large.resize(1 << 20, 7);
-    let answers: Vec<_> = (0..5)
-        .map(|_| server.client().propose(large.clone()))
-        .collect();
+    let answers: Vec<_> = (0..5).map(|_| server.client().propose(large.clone())).collect();
     for answer in answers {
         decided(answer);
     }
     assert_eq!(cluster.same_log(5), vec![0; 5]);
     large.push(0);
     let refused = server.client().propose(large).wait_timeout(DEADLINE);
-    assert!(matches!(
-        refused,
-        Ok(Err(ProposalFailure::Refused(ProposeError::TooLarge { .. })))
-    ));
+    assert!(matches!(refused, Ok(Err(ProposalFailure::Refused(ProposeError::TooLarge { .. })))));
 }
 
 #[test]
@@ -71,35 +63,18 @@ fn requests_over_the_port_are_answered_over_the_port() {
     server.request(ReplicaRequest::Propose { token: 1, data });
     let answers = || server.member().records.lock().answers.len();
     eventually("an answer over the port", || answers() == 1);
-    server.request(ReplicaRequest::Read {
-        token: 2,
-        from: 0,
-        to: u64::MAX,
-    });
+    server.request(ReplicaRequest::Read { token: 2, from: 0, to: u64::MAX });
     server.request(ReplicaRequest::Trim { token: 3, to: 99 });
     eventually("all answers over the port", || answers() == 3);
     let records = server.member().records.lock();
-    assert!(matches!(
-        records.answers[0],
-        ReplicaEvent::Proposed {
-            token: 1,
-            result: Ok(_)
-        }
-    ));
+    assert!(matches!(records.answers[0], ReplicaEvent::Proposed { token: 1, result: Ok(_) }));
     match &records.answers[1] {
-        ReplicaEvent::Read {
-            token: 2,
-            result: Ok(batch),
-        } => assert_eq!(*batch.entries, [Entry::Normal(payload(5))]),
+        ReplicaEvent::Read { token: 2, result: Ok(batch) } => {
+            assert_eq!(*batch.entries, [Entry::Normal(payload(5))])
+        }
         other => panic!("{other:?}"),
     }
-    assert!(matches!(
-        records.answers[2],
-        ReplicaEvent::Trimmed {
-            token: 3,
-            result: Err(_)
-        }
-    ));
+    assert!(matches!(records.answers[2], ReplicaEvent::Trimmed { token: 3, result: Err(_) }));
 }
 
 #[test]
@@ -125,9 +100,7 @@ fn a_late_subscriber_reads_what_it_missed() {
             }
         }
     }
-    eventually("all later entries", || {
-        read.len() + records.numbers().len() == 3100
-    });
+    eventually("all later entries", || read.len() + records.numbers().len() == 3100);
     assert_eq!(records.lock().first, Some(from));
     read.extend(records.numbers());
     assert_eq!(read, (0..3100).collect::<Vec<_>>());
@@ -163,13 +136,7 @@ fn what_cannot_be_spawned_is_refused_by_name() {
         let spec = ReplicaSpec::new(1, nodes, memory());
         ReplicaHandle::spawn(&server.system, &server.router, spec).err()
     };
-    assert_eq!(
-        spawn(vec![2, 3]),
-        Some(SpawnError::NotMember {
-            pid: 1,
-            config_id: 1
-        })
-    );
+    assert_eq!(spawn(vec![2, 3]), Some(SpawnError::NotMember { pid: 1, config_id: 1 }));
     assert!(matches!(spawn(vec![1, 2, 2]), Some(SpawnError::Start(_))));
     let mut config = OmniPaxosConfig::default();
     config.window = 0;

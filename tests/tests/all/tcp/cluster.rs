@@ -89,13 +89,7 @@ impl Server {
         let cutter = system.create(Cutter::new);
         cutter.on_definition(|c| system.connect_network_status_port(&mut c.network));
         system.start_notify(&cutter).wait_timeout(DEADLINE).unwrap();
-        Self {
-            pid,
-            system,
-            router,
-            members: BTreeMap::new(),
-            cutter,
-        }
+        Self { pid, system, router, members: BTreeMap::new(), cutter }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -107,10 +101,7 @@ impl Server {
         let records = Records::default();
         let of_recorder = records.clone();
         let recorder = self.system.create(move || Recorder::new(of_recorder));
-        self.system
-            .start_notify(&recorder)
-            .wait_timeout(DEADLINE)
-            .unwrap();
+        self.system.start_notify(&recorder).wait_timeout(DEADLINE).unwrap();
         (recorder, records)
     }
 
@@ -120,11 +111,7 @@ impl Server {
         let (recorder, records) = self.recorder();
         prepared.subscribe(&recorder);
         let handle = prepared.start(&self.system).unwrap();
-        let member = Member {
-            handle,
-            records,
-            recorder,
-        };
+        let member = Member { handle, records, recorder };
         self.members.insert(config_id, member);
     }
 
@@ -194,9 +181,7 @@ impl Cluster {
 
     /// Servers 1 to `n` without a replica.
     pub(crate) fn without_replicas(n: u64) -> Self {
-        let mut cluster = Self {
-            servers: BTreeMap::new(),
-        };
+        let mut cluster = Self { servers: BTreeMap::new() };
         for pid in 1..=n {
             cluster.add(Server::start(pid, loopback()));
         }
@@ -322,10 +307,7 @@ struct Cutter {
 
 impl Cutter {
     fn new() -> Self {
-        Self {
-            ctx: ComponentContext::uninitialised(),
-            network: RequiredPort::uninitialised(),
-        }
+        Self { ctx: ComponentContext::uninitialised(), network: RequiredPort::uninitialised() }
     }
 }
 

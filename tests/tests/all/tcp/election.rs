@@ -14,10 +14,7 @@ fn a_higher_priority_takes_the_leadership_over() {
     cluster.propose(follower, 0..10);
     cluster.server(follower).client().set_priority(5);
     eventually("the follower leads", || {
-        cluster
-            .servers
-            .values()
-            .all(|s| s.leader() == Some(follower))
+        cluster.servers.values().all(|s| s.leader() == Some(follower))
     });
     cluster.propose(follower, 10..20);
     assert_eq!(cluster.same_log(20), (0..20).collect::<Vec<_>>());
@@ -84,22 +81,14 @@ fn another_election_can_be_plugged_in() {
         system.start(&election);
         running.push((handle, recorder, records, promised));
     }
-    let answers: Vec<_> = (0..100)
-        .map(|n| {
-            running[0]
-                .0
-                .client()
-                .propose(crate::tcp::recorder::payload(n))
-        })
-        .collect();
+    let answers: Vec<_> =
+        (0..100).map(|n| running[0].0.client().propose(crate::tcp::recorder::payload(n))).collect();
     for answer in answers {
         crate::tcp::cluster::decided(answer);
     }
     for (_, _, records, promised) in &running {
         eventually("all entries", || records.numbers().len() == 100);
         eventually("they follow server 2", || records.lock().leader == Some(2));
-        eventually("the promise is reported", || {
-            *promised.lock().unwrap() == ballot
-        });
+        eventually("the promise is reported", || *promised.lock().unwrap() == ballot);
     }
 }

@@ -140,9 +140,7 @@ fn a_server_without_an_address_is_counted_and_reached_once_it_has_one() {
         server.join(1, &[1, 2, 3], memory());
     }
     let counters = cluster.server(1).router.heartbeat_counters().clone();
-    eventually("heartbeats to nowhere", || {
-        counters.dropped(DropReason::NoAddress) > 0
-    });
+    eventually("heartbeats to nowhere", || counters.dropped(DropReason::NoAddress) > 0);
     for server in std::mem::take(&mut cluster.servers).into_values() {
         cluster.add(server);
     }

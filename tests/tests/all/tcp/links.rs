@@ -19,15 +19,8 @@ const ACK: u8 = 6;
 const START_BYTES: usize = 1 + 4 + 2 + 16;
 
 fn learn(start: u64, bytes: usize) -> Message {
-    let id = ProposalId {
-        proposer: 1,
-        session: 1,
-        number: 1,
-    };
-    let run = Run {
-        first: id,
-        count: 1,
-    };
+    let id = ProposalId { proposer: 1, session: 1, number: 1 };
+    let run = Run { first: id, count: 1 };
     Message {
         config_id: 1,
         from: 1,
@@ -136,9 +129,7 @@ fn a_link_heals_after_its_far_end_died_in_the_middle_of_a_frame() {
         talker.actor_ref().tell(learn(start, 256 << 10));
     }
     let counters = sender.router.paxos_counters();
-    eventually("more than the sockets hold is sent", || {
-        counters.sent() >= 64
-    });
+    eventually("more than the sockets hold is sent", || counters.sent() >= 64);
     // A partial frame is what makes this link hard to heal: see that there is one.
     let mut seen = vec![0; 1 << 20];
     (&stalled).read_exact(&mut seen).unwrap();
@@ -147,9 +138,7 @@ fn a_link_heals_after_its_far_end_died_in_the_middle_of_a_frame() {
     let receiver = Server::start(2, address);
     receiver.router.set_peer(1, sender.address());
     let (_listener, received) = Talker::spawn(&receiver, false);
-    eventually("messages arrive again", || {
-        received.load(Ordering::Relaxed) >= 10
-    });
+    eventually("messages arrive again", || received.load(Ordering::Relaxed) >= 10);
     sender.system.kill_system().unwrap();
     receiver.system.kill_system().unwrap();
 }

@@ -29,9 +29,7 @@ fn a_decided_stop_sign_leads_to_the_next_configuration() {
     ));
     for pid in 1..=3 {
         let records = cluster.server(pid).member().records.clone();
-        eventually("the StopSign at all servers", || {
-            records.lock().stop_sign.is_some()
-        });
+        eventually("the StopSign at all servers", || records.lock().stop_sign.is_some());
         assert_eq!(records.numbers(), (0..50).collect::<Vec<_>>());
         let stop_sign = records.lock().stop_sign.clone().unwrap();
         assert_eq!(stop_sign.config_id, 2);
@@ -49,11 +47,7 @@ fn a_decided_stop_sign_leads_to_the_next_configuration() {
     }
     // The old replicas still answer.
     let old = cluster.server(2).members[&1].handle.client();
-    let batch = old
-        .read_decided(0, 100)
-        .wait_timeout(DEADLINE)
-        .unwrap()
-        .unwrap();
+    let batch = old.read_decided(0, 100).wait_timeout(DEADLINE).unwrap().unwrap();
     assert_eq!(batch.entries.len(), 51);
 }
 
@@ -102,10 +96,7 @@ fn a_server_is_told_of_a_configuration_that_it_does_not_run() {
         let server = cluster.servers.get_mut(&pid).unwrap();
         server.join(9, &[1, 2, 3], memory());
     }
-    let expected = RouterEvent::UnregisteredConfiguration {
-        config_id: 9,
-        from: 1,
-    };
+    let expected = RouterEvent::UnregisteredConfiguration { config_id: 9, from: 1 };
     eventually("the event", || seen.lock().unwrap().contains(&expected));
     let counters = cluster.server(3).router.paxos_counters();
     assert!(counters.dropped(DropReason::Configuration) > 0);

@@ -33,9 +33,7 @@ impl Recorded {
                 self.first.get_or_insert(batch.first_index);
                 self.entries.extend(batch.entries.iter().cloned());
             }
-            ReplicaEvent::StopSign {
-                index, stop_sign, ..
-            } => {
+            ReplicaEvent::StopSign { index, stop_sign, .. } => {
                 if next.is_some_and(|next| next != index) || self.stop_sign.is_some() {
                     self.faults.push(format!("{next:?} and then {stop_sign:?}"));
                 }

@@ -45,11 +45,7 @@ impl PaxosState for Disk {
 
 impl Commit for DiskCommit {
     fn run(self) -> Result<(), StorageError> {
-        assert!(
-            current()
-                .name()
-                .is_some_and(|name| name.starts_with("flush-"))
-        );
+        assert!(current().name().is_some_and(|name| name.starts_with("flush-")));
         sleep(Duration::from_millis(1));
         self.0.commits.fetch_add(1, Ordering::Relaxed);
         match self.0.health.load(Ordering::Relaxed) {
@@ -76,15 +72,9 @@ fn spawn(server: &Server, disk: &Disk) -> ReplicaHandle<MemorySequence, Disk> {
 fn flushes_run_on_their_own_thread_and_cover_bursts() {
     let cluster = Cluster::without_replicas(3);
     let disks = [Disk::default(), Disk::default(), Disk::default()];
-    let replicas: Vec<_> = cluster
-        .servers
-        .values()
-        .zip(&disks)
-        .map(|(server, disk)| spawn(server, disk))
-        .collect();
-    let answers: Vec<_> = (0..5000)
-        .map(|n| replicas[1].client().propose(payload(n)))
-        .collect();
+    let replicas: Vec<_> =
+        cluster.servers.values().zip(&disks).map(|(server, disk)| spawn(server, disk)).collect();
+    let answers: Vec<_> = (0..5000).map(|n| replicas[1].client().propose(payload(n))).collect();
     for answer in answers {
         decided(answer);
     }
@@ -125,12 +115,7 @@ fn one_bad_disk(health: u8) {
     eventually("the halt is indicated", || records.lock().halted);
     let refused = bad.client().propose(payload(2)).wait_timeout(DEADLINE);
     assert!(matches!(refused, Ok(Err(ProposalFailure::Refused(_)))));
-    let status = bad
-        .client()
-        .status()
-        .wait_timeout(DEADLINE)
-        .unwrap()
-        .unwrap();
+    let status = bad.client().status().wait_timeout(DEADLINE).unwrap().unwrap();
     assert!(status.halted.is_some());
 }
 
