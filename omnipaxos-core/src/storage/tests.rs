@@ -300,11 +300,7 @@ proptest! {
                     let runs = storage.decide(model.decided, Ballot::default());
                     let ids: Vec<(u64, ProposalId)> = runs
                         .iter()
-                        .flat_map(|(start, run)| {
-                            (0..run.count).map(move |at| {
-                                (start + at, ProposalId { number: run.first.number + at, ..run.first })
-                            })
-                        })
+                        .flat_map(|(start, run)| (*start..).zip(ids_of(run)))
                         .collect();
                     let expected: Vec<(u64, ProposalId)> = (from..model.decided)
                         .map(|at| (at, model.records[at as usize].0))
@@ -335,4 +331,9 @@ proptest! {
             prop_assert!(storage.flushes().durable().end <= model.end());
         }
     }
+}
+
+fn ids_of(run: &Run) -> impl Iterator<Item = ProposalId> + use<> {
+    let (first, numbers) = (run.first, run.first.number..run.next_number());
+    numbers.map(move |number| ProposalId { number, ..first })
 }
