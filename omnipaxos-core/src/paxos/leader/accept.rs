@@ -282,7 +282,8 @@ impl Progress {
                     continue;
                 }
                 Link::Synced(flow) => {
-                    let repair = due && (flow.waits() || peer.decided < decided);
+                    let repair =
+                        due && (flow.waits() || !flow.confirmed() || peer.decided < decided);
                     if repair {
                         // What was on its way is lost, or its Accepted is.
                         peer.waited = 0;
@@ -290,7 +291,7 @@ impl Progress {
                             flow.rewind();
                         }
                     }
-                    repair || (due && !flow.confirmed())
+                    repair
                 }
                 // A follower fetches the parts itself, but its Accepted may be lost.
                 Link::Syncing if due => {
