@@ -192,6 +192,24 @@ fn beyond_4_a_candidate_adopts_only_a_complete_tail() {
 }
 
 #[test]
+fn beyond_4_a_candidate_that_learns_meanwhile_keeps_what_it_learned() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::candidate(tiny(), n);
+    let part = |start: u64, suffix: &[&str]| {
+        let mut body = promise(n, 1, ballot(3, 2), start + suffix.len() as u64, 0, suffix);
+        if let Body::Promise(m) = &mut body {
+            m.len = 5;
+        }
+        body
+    };
+    lab.get(2, part(0, &["a", "b", "c"]));
+    lab.get(3, learn(0, &["a", "b"], 2, ballot(3, 2)));
+    lab.get(2, part(3, &["d", "e"]));
+    assert!(lab.paxos.is_leader());
+    lab.assert_log(&["a", "b", "c", "d", "e"], 2);
+}
+
+#[test]
 fn beyond_4_a_crash_of_a_candidate_leaves_its_old_log() {
     let mut lab = Lab::follower(tiny(), ballot(2, 2), &["a", "b"], 1);
     let n = ballot(5, 1);

@@ -2,10 +2,10 @@
 
 use super::lab::{
     Lab, accept, accept_sync, accepted, ballot, learn, learn_request, message, names, prepare,
-    propose, refuse, tiny,
+    prepare_req, promise, propose, refuse, tiny,
 };
 use crate::ballot::Ballot;
-use crate::paxos::{Body, PaxosConfig};
+use crate::paxos::{Body, PaxosConfig, Promise};
 
 const N: Ballot = Ballot { n: 2, priority: 0, pid: 2 };
 
@@ -179,6 +179,36 @@ fn d1_a_server_that_needs_a_trimmed_prefix_finds_a_donor() {
         asked.extend(lab.get(3, prepare(n, 1, n, 9, 9, None)));
     }
     assert!(names(&asked).contains(&(2, "LearnRequest")), "{:?}", names(&asked));
+}
+
+/// The leader's side of it: what it trimmed it cannot send, and that is no reason to halt.
+#[test]
+fn d1_a_leader_leaves_who_needs_a_trimmed_prefix_to_donors() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(PaxosConfig::default(), n, &["a", "b", "c"]);
+    lab.get(3, promise(n, 1, Ballot::default(), 0, 0, &[]));
+    lab.get(2, accepted(n, 1, 3, 3));
+    lab.get(3, accepted(n, 1, 3, 3));
+    lab.ticks(6);
+    lab.get(2, accepted(n, 1, 3, 3));
+    lab.paxos.get_decided_entries();
+    lab.paxos.trim(2).unwrap();
+    // Server 3 lost its disk.
+    lab.get(3, prepare_req(Ballot::default()));
+    assert_eq!(lab.get(3, promise(n, 2, Ballot::default(), 0, 0, &[])), []);
+    assert_eq!(names(&lab.ticks(5)), [(3, "Prepare")]);
+    // It has learned from somebody.
+    let learned = Body::Promise(Promise {
+        n,
+        s: 2,
+        accepted_round: Ballot::default(),
+        len: 2,
+        decided: 2,
+        decided_round: n,
+        start: 2,
+        suffix: crate::storage::Records::default(),
+    });
+    assert_eq!(names(&lab.get(3, learned)), [(3, "AcceptSync")]);
 }
 
 #[test]

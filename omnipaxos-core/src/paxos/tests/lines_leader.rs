@@ -1,7 +1,7 @@
 //! Lines L1-L5 of docs/PROTOCOL.md, one replica and its messages at a time.
 
 use super::lab::{
-    Lab, accepted, ballot, decide, gap, names, prepare, promise, propose, records_of, tiny,
+    Lab, accepted, ballot, decide, gap, message, names, prepare, promise, propose, records_of, tiny,
 };
 use crate::ballot::{Ballot, Leader};
 use crate::paxos::{Accept, AcceptSync, Body, PaxosConfig, Propose};
@@ -137,7 +137,7 @@ fn l2_its_own_promise_counts_once_it_is_durable() {
     let flush = lab.paxos.begin_flush().unwrap();
     let empty = promise(ballot(5, 1), 1, Ballot::default(), 0, 0, &[]);
     // Impossible before the Prepare has left, but a duplicate of the world could send it.
-    lab.paxos.handle_message(super::lab::message(2, empty)).unwrap();
+    lab.paxos.handle_message(message(2, empty)).unwrap();
     assert!(!lab.paxos.is_leader());
     lab.paxos.finish_flush(flush.id(), Ok(())).unwrap();
     assert!(lab.paxos.is_leader());
@@ -251,6 +251,39 @@ fn l5_counts_each_server_once() {
     assert_eq!(lab.paxos.decided_index(), 0);
     lab.get(3, accepted(ballot(5, 1), 1, 1, 0));
     assert_eq!(lab.paxos.decided_index(), 1);
+    // A late one takes back nothing.
+    lab.get(2, accepted(ballot(5, 1), 1, 1, 0));
+    lab.get(3, accepted(ballot(5, 1), 1, 2, 0));
+    assert_eq!(lab.paxos.decided_index(), 2);
+}
+
+/// Its own copy is durable, but in an earlier round: a crash now would leave one copy in this round.
+#[test]
+fn l5_the_leaders_own_copy_of_an_earlier_round_does_not_count() {
+    let mut lab = candidate_with(&["a", "b"]);
+    let n = ballot(5, 1);
+    let same = promise(n, 1, ballot(2, 2), 2, 1, &[]);
+    lab.paxos.handle_message(message(2, same)).unwrap();
+    let flush = lab.paxos.begin_flush().unwrap();
+    lab.paxos
+        .handle_message(message(2, accepted(n, 1, 2, 1)))
+        .unwrap();
+    assert_eq!(lab.paxos.decided_index(), 1);
+    lab.paxos.finish_flush(flush.id(), Ok(())).unwrap();
+    assert_eq!(lab.paxos.decided_index(), 2);
+}
+
+/// Every answer of a synchronised follower was lost, and there is nothing to send again.
+#[test]
+fn l5_a_leader_asks_until_a_follower_has_confirmed_its_attempt() {
+    let mut lab = Lab::leader(config(), ballot(5, 1), &[]);
+    let asked = lab.ticks(20);
+    let to_2 = asked
+        .iter()
+        .filter(|sent| **sent == (2, decide(ballot(5, 1), 1, 0, true)));
+    assert_eq!(to_2.count(), 4, "{asked:?}");
+    lab.get(2, accepted(ballot(5, 1), 1, 0, 0));
+    assert!(lab.ticks(20).iter().all(|(to, _)| *to == 3));
 }
 
 #[test]

@@ -275,6 +275,34 @@ fn beyond_8_the_stop_sign_is_never_trimmed() {
     }
 }
 
+/// What the leader itself has not decided durably may be trimmed nowhere.
+#[test]
+fn beyond_8_the_leader_counts_its_own_durable_decided_index() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(PaxosConfig::default(), n, &["a", "b"]);
+    lab.get(3, promise(n, 1, Ballot::default(), 0, 0, &[]));
+    lab.get(2, accepted(n, 1, 2, 2));
+    lab.get(3, accepted(n, 1, 2, 2));
+    let claimed = |sent: Vec<(u64, Body)>| match sent.as_slice() {
+        [(_, Body::Accept(m)), ..] => m.decided_by_all,
+        other => panic!("{other:?}"),
+    };
+    let early = propose(3, &["c"]);
+    lab.paxos
+        .handle_message(super::lab::message(2, early))
+        .unwrap();
+    let flush = lab.paxos.begin_flush().unwrap();
+    let sent = lab
+        .paxos
+        .take_sendable()
+        .into_iter()
+        .map(|m| (m.to, m.body))
+        .collect();
+    assert_eq!(claimed(sent), 0);
+    lab.paxos.finish_flush(flush.id(), Ok(())).unwrap();
+    assert_eq!(claimed(lab.get(2, propose(4, &["d"]))), 2);
+}
+
 /// What is decided by all is a claim of the leader; one's own durable decided index bounds it.
 #[test]
 fn beyond_8_a_follower_trims_what_it_has_decided_durably_at_most() {

@@ -2,7 +2,7 @@
 //! in silence.
 
 use super::cluster::Cluster;
-use super::lab::{Lab, accepted, ballot, names, propose, records_of};
+use super::lab::{Lab, accept_sync, accepted, ballot, names, prepare, propose, records_of};
 use crate::paxos::{Body, PaxosConfig, ProposalOutcome, Propose};
 use crate::storage::{ProposalId, Records, RecordsBuilder};
 
@@ -55,21 +55,38 @@ fn beyond_2_a_later_session_ends_the_earlier_ones() {
     lab.assert_log(&["a", "b"], 0);
 }
 
+/// What was forwarded to an earlier leader may be lost: it goes to the new one at once, without a tick.
+#[test]
+fn beyond_2_a_new_leader_is_given_what_was_forwarded_to_the_old_one() {
+    let mut lab = Lab::follower(PaxosConfig::default(), ballot(2, 2), &[], 0);
+    lab.paxos.propose_normal("a").unwrap();
+    assert_eq!(names(&lab.sent()), [(2, "Propose")]);
+    let n = ballot(5, 3);
+    lab.get(3, prepare(n, 1, ballot(2, 2), 0, 0, None));
+    let sent = lab.get(3, accept_sync(n, 1, 0, &[], 0, 0));
+    assert_eq!(names(&sent), [(3, "Propose"), (3, "Accepted")]);
+}
+
 /// One message of several proposers and sessions: what one lacks does not hold up the others.
 #[test]
 fn beyond_2_each_run_is_judged_alone() {
     let mut lab = leader();
+    let Body::Propose(later) = in_session(2, 1, &["later session"]) else {
+        unreachable!()
+    };
     let parts = [
-        records_of(2, 2, &["gap"]),
+        later.proposals,
+        records_of(2, 1, &["old session"]),
+        records_of(3, 2, &["gap"]),
         records_of(3, 1, &["a", "b"]),
-        records_of(2, 1, &["c"]),
+        records_of(1, 1, &["c"]),
         records_of(3, 2, &["b", "d"]),
     ];
     let entries = parts.iter().flat_map(|p| p.entries().to_vec()).collect();
     let runs = parts.iter().flat_map(|p| p.runs().to_vec()).collect();
     let proposals = Records::new(entries, runs).unwrap();
     lab.get(2, Body::Propose(Propose { proposals, hops: 0 }));
-    lab.assert_log(&["a", "b", "c", "d"], 0);
+    lab.assert_log(&["later session", "a", "b", "c", "d"], 0);
 }
 
 #[test]
