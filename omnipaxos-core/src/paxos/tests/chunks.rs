@@ -243,6 +243,19 @@ fn beyond_4_a_candidate_learns_the_decided_part_first() {
     lab.assert_log(&["a", "b", "c", "d", "e", "f"], 5);
 }
 
+#[test]
+fn beyond_4_a_candidate_asks_again_for_a_lost_decided_part() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::candidate(tiny(), n);
+    let mut body = promise(n, 1, ballot(3, 2), 6, 0, &[]);
+    if let Body::Promise(m) = &mut body {
+        (m.decided, m.decided_round) = (5, ballot(3, 2));
+    }
+    assert_eq!(lab.get(2, body), [(2, learn_request(0))]);
+    assert!(lab.ticks(5).contains(&(2, learn_request(0))));
+    assert!(lab.ticks(5).contains(&(2, learn_request(0))));
+}
+
 /// A source that never shows its tail is given up; any other prepare quorum will do.
 #[test]
 fn beyond_4_a_silent_source_does_not_hold_up_the_round() {

@@ -225,6 +225,16 @@ fn l4_r3_a_gap_is_sent_again_from_what_is_confirmed() {
 }
 
 #[test]
+fn l4_what_is_confirmed_late_is_not_sent_again() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(tiny(), n, &[]);
+    lab.get(2, accepted(n, 1, 0, 0));
+    lab.get(2, propose(1, &["a", "b", "c", "d", "e"]));
+    assert_eq!(accepts_in(&lab.ticks(5)).len(), 1, "one frame goes again");
+    assert!(accepts_in(&lab.get(2, accepted(n, 1, 5, 0))).is_empty());
+}
+
+#[test]
 fn l5_decides_what_a_quorum_accepted_in_this_round() {
     let mut lab = Lab::leader(config(), ballot(5, 1), &["a", "b", "c"]);
     let sent = lab.get(2, accepted(ballot(5, 1), 1, 2, 0));

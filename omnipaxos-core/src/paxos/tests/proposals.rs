@@ -3,7 +3,7 @@
 
 use super::cluster::Cluster;
 use super::lab::{Lab, accept_sync, accepted, ballot, names, prepare, propose, records_of};
-use crate::paxos::{Body, PaxosConfig, ProposalOutcome, Propose};
+use crate::paxos::{Body, Learn, PaxosConfig, ProposalOutcome, Propose};
 use crate::storage::{ProposalId, Records, RecordsBuilder};
 
 fn leader() -> Lab {
@@ -225,4 +225,21 @@ fn outcomes_come_once_and_in_order() {
     assert_eq!(lab.paxos.take_outcomes(), []);
     lab.get(2, accepted(ballot(5, 1), 1, 3, 0));
     assert_eq!(lab.paxos.take_outcomes(), [decided(2)]);
+}
+
+/// No honest log skips a proposal; one that does gives the skipped one's outcome to none.
+#[test]
+fn a_log_that_skips_a_proposal_gives_no_outcome() {
+    let mut lab = leader();
+    let ids = ["a", "b"].map(|what| lab.paxos.propose_normal(what).unwrap());
+    let mut builder = RecordsBuilder::new();
+    builder.push(ids[1], "b".to_owned().into());
+    let body = Body::Learn(Learn {
+        start: 0,
+        entries: builder.build(),
+        decided: 1,
+        decided_round: ballot(6, 2),
+    });
+    lab.get(2, body);
+    assert_eq!(lab.paxos.take_outcomes(), []);
 }
