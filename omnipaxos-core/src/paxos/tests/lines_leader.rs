@@ -267,7 +267,8 @@ fn l5_counts_each_server_once() {
     assert_eq!(lab.paxos.decided_index(), 2);
 }
 
-/// Its own copy is durable, but in an earlier round: a crash now would leave one copy in this round.
+/// Its own copy is durable, but in an earlier round: a crash now would leave one copy in this
+/// round.
 #[test]
 fn l5_the_leaders_own_copy_of_an_earlier_round_does_not_count() {
     let mut lab = candidate_with(&["a", "b"]);
@@ -275,9 +276,7 @@ fn l5_the_leaders_own_copy_of_an_earlier_round_does_not_count() {
     let same = promise(n, 1, ballot(2, 2), 2, 1, &[]);
     lab.paxos.handle_message(message(2, same)).unwrap();
     let flush = lab.paxos.begin_flush().unwrap();
-    lab.paxos
-        .handle_message(message(2, accepted(n, 1, 2, 1)))
-        .unwrap();
+    lab.paxos.handle_message(message(2, accepted(n, 1, 2, 1))).unwrap();
     assert_eq!(lab.paxos.decided_index(), 1);
     lab.paxos.finish_flush(flush.id(), Ok(())).unwrap();
     assert_eq!(lab.paxos.decided_index(), 2);
@@ -288,9 +287,7 @@ fn l5_the_leaders_own_copy_of_an_earlier_round_does_not_count() {
 fn l5_a_leader_asks_until_a_follower_has_confirmed_its_attempt() {
     let mut lab = Lab::leader(config(), ballot(5, 1), &[]);
     let asked = lab.ticks(20);
-    let to_2 = asked
-        .iter()
-        .filter(|sent| **sent == (2, decide(ballot(5, 1), 1, 0, true)));
+    let to_2 = asked.iter().filter(|sent| **sent == (2, decide(ballot(5, 1), 1, 0, true)));
     assert_eq!(to_2.count(), 4, "{asked:?}");
     lab.get(2, accepted(ballot(5, 1), 1, 0, 0));
     assert!(lab.ticks(20).iter().all(|(to, _)| *to == 3));

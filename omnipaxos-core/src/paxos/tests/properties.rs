@@ -288,16 +288,9 @@ fn beyond_8_the_leader_counts_its_own_durable_decided_index() {
         other => panic!("{other:?}"),
     };
     let early = propose(3, &["c"]);
-    lab.paxos
-        .handle_message(super::lab::message(2, early))
-        .unwrap();
+    lab.paxos.handle_message(super::lab::message(2, early)).unwrap();
     let flush = lab.paxos.begin_flush().unwrap();
-    let sent = lab
-        .paxos
-        .take_sendable()
-        .into_iter()
-        .map(|m| (m.to, m.body))
-        .collect();
+    let sent = lab.paxos.take_sendable().into_iter().map(|m| (m.to, m.body)).collect();
     assert_eq!(claimed(sent), 0);
     lab.paxos.finish_flush(flush.id(), Ok(())).unwrap();
     assert_eq!(claimed(lab.get(2, propose(4, &["d"]))), 2);

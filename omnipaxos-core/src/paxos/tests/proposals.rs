@@ -55,7 +55,8 @@ fn beyond_2_a_later_session_ends_the_earlier_ones() {
     lab.assert_log(&["a", "b"], 0);
 }
 
-/// What was forwarded to an earlier leader may be lost: it goes to the new one at once, without a tick.
+/// What was forwarded to an earlier leader may be lost: it goes to the new one at once, without a
+/// tick.
 #[test]
 fn beyond_2_a_new_leader_is_given_what_was_forwarded_to_the_old_one() {
     let mut lab = Lab::follower(PaxosConfig::default(), ballot(2, 2), &[], 0);
@@ -71,9 +72,7 @@ fn beyond_2_a_new_leader_is_given_what_was_forwarded_to_the_old_one() {
 #[test]
 fn beyond_2_each_run_is_judged_alone() {
     let mut lab = leader();
-    let Body::Propose(later) = in_session(2, 1, &["later session"]) else {
-        unreachable!()
-    };
+    let Body::Propose(later) = in_session(2, 1, &["later session"]) else { unreachable!() };
     let parts = [
         later.proposals,
         records_of(2, 1, &["old session"]),
