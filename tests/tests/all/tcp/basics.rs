@@ -70,7 +70,7 @@ fn requests_over_the_port_are_answered_over_the_port() {
     assert!(matches!(records.answers[0], ReplicaEvent::Proposed { token: 1, result: Ok(_) }));
     match &records.answers[1] {
         ReplicaEvent::Read { token: 2, result: Ok(batch) } => {
-            assert_eq!(*batch.entries, [Entry::Normal(payload(5))])
+            assert_eq!(*batch.entries, [Entry::Normal(payload(5))]);
         }
         other => panic!("{other:?}"),
     }
