@@ -194,7 +194,7 @@ impl Follower {
                 *sync = Some(part);
                 return Ok(());
             }
-            None if m.start <= r.storage.end_index() => {
+            None if m.first && m.start <= r.storage.end_index() => {
                 let equal_to = m.start.max(trusted);
                 Sync { equal_to, staged: Vec::new(), next: equal_to, end: m.end }
             }
@@ -311,12 +311,14 @@ impl Follower {
         if let Phase::Promised { sync, .. } = &mut self.phase {
             match sync {
                 Some(part) if part.equal_to >= decided => {}
-                Some(part) if part.staged.is_empty() => {
+                // What was staged overlaps what was learned: the log equals the leader's up to the
+                // decided index now, and the rest is fetched from there.
+                Some(part) => {
+                    part.staged.clear();
                     part.equal_to = decided;
-                    part.next = part.next.max(decided);
+                    part.next = decided;
                 }
-                // What was staged overlaps what was learned: start over.
-                _ => *sync = None,
+                None => {}
             }
         }
         if matches!(self.phase, Phase::Synced { .. }) {

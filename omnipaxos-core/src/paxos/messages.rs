@@ -96,6 +96,9 @@ pub struct AcceptSync {
     pub n: Ballot,
     /// The attempt.
     pub s: SyncSession,
+    /// Whether this is the first part. A later one continues what the follower has fetched in this
+    /// attempt, and means nothing to one that has forgotten that.
+    pub first: bool,
     /// Where `suffix` starts. In the first part: how far the follower's log can be trusted.
     pub start: u64,
     /// A part of the leader's log that fits a sync chunk.

@@ -143,7 +143,7 @@ impl Progress {
         };
         peer.told = r.decided();
         peer.quiet = 0;
-        let sync = AcceptSync { n, s, start: at, suffix, end, decided: r.decided() };
+        let sync = AcceptSync { n, s, first: true, start: at, suffix, end, decided: r.decided() };
         r.send_early(to, Body::AcceptSync(sync));
         Ok(())
     }
@@ -174,7 +174,7 @@ impl Progress {
         peer.waited = 0;
         peer.quiet = 0;
         peer.told = decided;
-        let sync = AcceptSync { n: m.n, s: m.s, start: m.from, suffix, end, decided };
+        let sync = AcceptSync { n: m.n, s: m.s, first: false, start: m.from, suffix, end, decided };
         r.send_early(to, Body::AcceptSync(sync));
         Ok(())
     }

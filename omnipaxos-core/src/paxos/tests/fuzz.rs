@@ -152,6 +152,7 @@ impl Fuzz {
             2 => Body::AcceptSync(AcceptSync {
                 n: self.ballot(from),
                 s: self.session(),
+                first: true,
                 start: self.index(),
                 suffix: self.records(),
                 end: self.index(),

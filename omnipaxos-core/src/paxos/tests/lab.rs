@@ -233,7 +233,7 @@ pub(super) fn accept_sync(
     decided: u64,
 ) -> Body {
     let suffix = records_at(start, suffix);
-    Body::AcceptSync(AcceptSync { n, s, start, suffix, end, decided })
+    Body::AcceptSync(AcceptSync { n, s, first: true, start, suffix, end, decided })
 }
 
 pub(super) fn accept(n: Ballot, s: u64, start: u64, entries: &[&str], decided: u64) -> Body {
