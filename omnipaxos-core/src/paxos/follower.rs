@@ -18,6 +18,13 @@ pub(super) struct Follower {
     elected: Option<NodeId>,
     /// Ticks since the leader of the promised round was heard.
     silence: u32,
+    /// The highest decided index that the leader told.
+    told: u64,
+    /// Ticks since this server has been behind, or out of sync, without deciding anything: it may
+    /// hear a leader that does not hear it.
+    behind: u32,
+    /// The decided index at the last tick.
+    decided_at: u64,
     /// Ticks since something was sent again.
     waited: u32,
     /// Ticks since own proposals were forwarded without any of them entering the log.
@@ -122,6 +129,7 @@ impl Follower {
         r: &mut Replica<S, P>,
         m: &Prepare,
     ) -> Result<(), Fault> {
+        self.told = self.told.max(m.decided);
         if m.n == r.promised() {
             match self.phase {
                 Phase::Promised { s, .. } | Phase::Synced { s } if m.s < s => return Ok(()),
@@ -237,6 +245,7 @@ impl Follower {
             return self.ask_for_sync(r, m.n, m.s);
         }
         self.heard();
+        self.told = self.told.max(m.decided);
         let end = r.storage.end_index();
         if m.start > end {
             self.answer(true);
@@ -260,6 +269,7 @@ impl Follower {
             return self.ask_for_sync(r, m.n, m.s);
         }
         self.heard();
+        self.told = self.told.max(m.decided);
         r.decide(m.decided, m.n);
         r.decided_by_all = r.decided_by_all.max(m.decided_by_all);
         if m.answer {
@@ -375,6 +385,12 @@ impl Follower {
     ) -> Result<(), Fault> {
         self.asked = false;
         self.silence = self.silence.saturating_add(1);
+        let moved = std::mem::replace(&mut self.decided_at, r.decided()) != r.decided();
+        let lags = self.told > r.decided() || !matches!(self.phase, Phase::Synced { .. });
+        // Once it looks for decided entries elsewhere it goes on until it is no longer behind.
+        let looks = self.behind > r.limits.keepalive_ticks.saturating_mul(2);
+        let counts = lags && (looks || !moved);
+        self.behind = if counts { self.behind.saturating_add(1) } else { 0 };
         self.waited += 1;
         if self.waited >= r.limits.resend_ticks {
             self.waited = 0;
@@ -401,7 +417,8 @@ impl Follower {
             }
             Phase::Synced { .. } => {}
         }
-        if silent && self.phase != Phase::Unsynced {
+        let behind = self.behind > r.limits.keepalive_ticks.saturating_mul(2);
+        if (silent || behind) && self.phase != Phase::Unsynced {
             self.request_learning(r);
         }
         Ok(())
@@ -447,9 +464,12 @@ impl Follower {
     /// Own proposals that do not enter the log: sent again, to the leader and in turn through
     /// peers, which may reach a leader that this server does not hear.
     fn tick_proposals<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
-        let next = r.storage.next_of(r.pid);
+        // Out of sync the own tail says nothing about the leader's log: only what is decided does.
+        let synced = matches!(self.phase, Phase::Synced { .. });
+        let next = if synced { r.storage.next_of(r.pid) } else { r.storage.next_decided(r.pid) };
         let moved = std::mem::replace(&mut self.stuck_at, next.number) != next.number;
-        if moved || !r.proposals.lacks(next) || r.storage.stop_sign().is_some() {
+        let ended = synced && r.storage.stop_sign().is_some();
+        if moved || !r.proposals.lacks(next) || ended {
             self.stuck = 0;
             return;
         }

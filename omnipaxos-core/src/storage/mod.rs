@@ -147,6 +147,12 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         self.next_at_end.get(&proposer).copied().unwrap_or(none)
     }
 
+    /// The same after the decided entries.
+    pub(crate) fn next_decided(&self, proposer: NodeId) -> NextProposal {
+        let none = NextProposal { session: 0, number: 1 };
+        self.state.next.get(&proposer).copied().unwrap_or(none)
+    }
+
     pub(crate) fn read(&self, from: u64, to: u64, max_cost: u64) -> Result<Records, StorageError> {
         self.sequence.read(from, to, max_cost)
     }
