@@ -91,6 +91,8 @@
 //! # }
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod ballot;
 pub mod leader_election;
 pub mod paxos;

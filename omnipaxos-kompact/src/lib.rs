@@ -119,6 +119,7 @@
 //! Never build with `panic = "abort"`: kompact-net panics on some bytes that anybody can send, and
 //! recovers only where panics unwind.
 
+mod chunks;
 pub mod components;
 pub mod config;
 pub mod counters;

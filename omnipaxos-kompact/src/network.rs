@@ -5,11 +5,15 @@
 //! no beginning, and the link is dead from then on while it looks alive. With no retries the queue
 //! is dropped instead and the next message opens the link again; what was lost the protocol
 //! repairs.
+//!
+//! Its buffers live in memory of ours, for a reason that the module `chunks` states.
 
+use crate::chunks::EverlastingChunks;
 use crate::config::{ConfigError, OmniPaxosConfig};
 use kompact::prelude::{BufferConfig, DeadletterBox, KompactConfig, KompactSystem};
 use kompact_net::NetworkConfig;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a system could not be built.
@@ -32,7 +36,9 @@ pub enum BuildError {
 /// The network settings of a server that listens at `listen`; port 0 lets the system choose one.
 #[must_use]
 pub fn network_config(listen: SocketAddr, config: &OmniPaxosConfig) -> NetworkConfig {
-    let mut network = NetworkConfig::with_buffer_config(listen, buffer_config(config));
+    let chunks = EverlastingChunks::new(saturating_usize(config.buffer_chunk));
+    let buffers = buffer_config(config);
+    let mut network = NetworkConfig::with_custom_allocator(listen, buffers, Arc::new(chunks));
     network.set_tcp_nodelay(true);
     network.set_max_connection_retry_attempts(0);
     let interval = config.reconnect_interval.as_millis();

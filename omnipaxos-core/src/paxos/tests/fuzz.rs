@@ -152,7 +152,7 @@ impl Fuzz {
             2 => Body::AcceptSync(AcceptSync {
                 n: self.ballot(from),
                 s: self.session(),
-                first: true,
+                first: self.rng.chance(50),
                 start: self.index(),
                 suffix: self.records(),
                 end: self.index(),

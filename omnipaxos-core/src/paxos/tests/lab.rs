@@ -236,6 +236,19 @@ pub(super) fn accept_sync(
     Body::AcceptSync(AcceptSync { n, s, first: true, start, suffix, end, decided })
 }
 
+/// A part of an AcceptSync that is not its first.
+pub(super) fn later_part(
+    n: Ballot,
+    s: u64,
+    start: u64,
+    suffix: &[&str],
+    end: u64,
+    decided: u64,
+) -> Body {
+    let suffix = records_at(start, suffix);
+    Body::AcceptSync(AcceptSync { n, s, first: false, start, suffix, end, decided })
+}
+
 pub(super) fn accept(n: Ballot, s: u64, start: u64, entries: &[&str], decided: u64) -> Body {
     Body::Accept(Accept {
         n,

@@ -1,8 +1,8 @@
 //! Line D1 ("beyond" 3): learning decided entries from any peer.
 
 use super::lab::{
-    Lab, accept, accept_sync, accepted, ballot, learn, learn_request, message, names, prepare,
-    prepare_req, promise, propose, refuse, tiny,
+    Lab, accept, accept_sync, accepted, ballot, later_part, learn, learn_request, message, names,
+    prepare, prepare_req, promise, propose, refuse, sync_request, tiny,
 };
 use crate::ballot::Ballot;
 use crate::paxos::{Body, PaxosConfig, Promise};
@@ -221,8 +221,8 @@ fn d1_learning_between_the_parts_of_a_sync() {
     lab.get(2, learn(1, &["t", "u"], 3, ballot(4, 3)));
     lab.assert_log(&["a", "t", "u"], 3);
     let sent = lab.ticks(5);
-    assert_eq!(names(&sent), [(3, "Promise")], "the attempt starts over");
-    lab.get(3, accept_sync(n, 1, 3, &["v", "w", "x"], 6, 3));
+    assert_eq!(sent, [(3, sync_request(n, 1, 3))], "the rest is fetched from there");
+    lab.get(3, later_part(n, 1, 3, &["v", "w", "x"], 6, 3));
     lab.assert_log(&["a", "t", "u", "v", "w", "x"], 3);
 }
 
