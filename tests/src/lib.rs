@@ -1,3 +1,7 @@
-//! Test support for the whole workspace.
+//! Test support for the whole workspace: the deterministic simulator, its checker, the faults that
+//! are planted to show that the checker bites, and a reader of the workspace's own sources.
 
+pub mod checker;
+pub mod planted;
+pub mod sim;
 pub mod sources;

@@ -1,0 +1,168 @@
+//! What is decided: one log, of proposed entries, each once, in order, on enough disks.
+
+use super::{Check, Checker, Configuration, Key, Who, key_of};
+use crate::sim::Disk;
+use omnipaxos_core::storage::{ConfigId, Entry, ProposalId};
+
+impl Checker {
+    /// `who` says that the first `index` entries of its log are decided.
+    pub fn decided(&mut self, who: Who, config_id: ConfigId, index: u64, disk: &Disk) {
+        let Some(configuration) = self.configurations.get_mut(&config_id) else {
+            return self.fail(Check::OneLog, format!("{config_id} does not exist"));
+        };
+        let compared = configuration.compared.entry(who.slot).or_default();
+        let from = std::mem::replace(compared, (*compared).max(index));
+        let known = configuration.log.len() as u64;
+        for at in from..index.min(known) {
+            let ours = configuration.log[at as usize];
+            let cache = disk.cache();
+            let record = cache.record(at);
+            let equal = match record {
+                Some((_, entry)) => key_of(entry) == ours,
+                None => at < cache.first(),
+            };
+            if !equal {
+                let detail =
+                    format!("{who} has decided {record:?} at {at} of {config_id}, others {ours}");
+                drop(cache);
+                return self.fail(Check::OneLog, detail);
+            }
+        }
+        for at in from.max(known)..index {
+            let record = disk.cache().record(at).cloned();
+            let Some((id, entry)) = record else {
+                let detail = format!("{who} decided {at} of {config_id}, which it lacks");
+                return self.fail(Check::OneLog, detail);
+            };
+            self.choose(who, config_id, at, &entry, id);
+            let violated = self.violation.is_some();
+            let Some(configuration) = self.configurations.get_mut(&config_id) else {
+                return;
+            };
+            if violated {
+                return;
+            }
+            configuration.log.push(key_of(&entry));
+            configuration.sealed |= entry.is_stop_sign();
+        }
+    }
+
+    /// An entry is decided that nobody had decided before.
+    fn choose(&mut self, who: Who, config_id: ConfigId, at: u64, entry: &Entry, id: ProposalId) {
+        let key = key_of(entry);
+        let Some(configuration) = self.configurations.get(&config_id) else {
+            return;
+        };
+        let place = format!("{who} decided {entry:?} ({id}) at {at} of {config_id}");
+        if configuration.sealed {
+            return self.fail(Check::NothingAfterStopSign, place);
+        }
+        let covered = configuration.covered(at, key);
+        if covered < configuration.accept {
+            let detail = format!("{place}, which {covered} disks hold");
+            return self.fail(Check::QuorumDurable, detail);
+        }
+        let proposal = self.proposals.get_mut(key.wrapping_sub(1) as usize);
+        let Some(proposal) = proposal.filter(|p| p.entry == *entry) else {
+            return self.fail(Check::OnlyProposed, place);
+        };
+        let expected = (proposal.config_id, proposal.id);
+        if let Some(earlier) = proposal.place.replace((config_id, at)) {
+            let detail = format!("{place}, and before at {earlier:?}");
+            return self.fail(Check::AtMostOnce, detail);
+        }
+        if expected != (config_id, id) {
+            return self.fail(Check::OnlyProposed, format!("{place}, not {expected:?}"));
+        }
+        let Some(configuration) = self.configurations.get_mut(&config_id) else {
+            return;
+        };
+        let order = configuration.order.entry(id.proposer).or_default();
+        let (session, number) = std::mem::replace(order, (id.session, id.number));
+        let next = (id.session == session && id.number == number + 1)
+            || (id.session > session && id.number == 1);
+        if !next {
+            let detail = format!("{place} after {session}/{number}");
+            self.fail(Check::ProposerOrder, detail);
+        }
+    }
+
+    /// `who` handed decided entries to its user, `first` being the index of the first of them.
+    pub fn handed_out(
+        &mut self,
+        who: Who,
+        config_id: ConfigId,
+        first: u64,
+        entries: &[Entry],
+        disk: &Disk,
+    ) {
+        let Some(configuration) = self.configurations.get_mut(&config_id) else {
+            return;
+        };
+        let end = first + entries.len() as u64;
+        let expected = configuration.taken.insert(who.slot, end).unwrap_or(first);
+        let handed = configuration.handed.entry(who.slot).or_default();
+        *handed = end.max(*handed);
+        if expected != first {
+            let detail = format!("{who} hands out {first} after {expected} of {config_id}");
+            return self.fail(Check::NeverShrinks, detail);
+        }
+        let durable = disk.medium().end();
+        if durable < end {
+            let detail = format!("{who} hands out {end} of {config_id}, {durable} are durable");
+            return self.fail(Check::DurableFirst, detail);
+        }
+        for (at, entry) in (first..).zip(entries) {
+            self.compare(who, config_id, at, entry);
+        }
+    }
+
+    /// `who` showed an entry as decided.
+    pub fn compare(&mut self, who: Who, config_id: ConfigId, at: u64, entry: &Entry) {
+        let log = self.configurations.get(&config_id).map(|c| &c.log);
+        let known = log.and_then(|log| log.get(at as usize)).copied();
+        let proposal = known.and_then(|key| self.proposal(key));
+        if proposal.is_none_or(|p| p.entry != *entry) {
+            let known = proposal.map(|p| &p.entry);
+            let detail = format!("{who} shows {entry:?} at {at} of {config_id}, not {known:?}");
+            self.fail(Check::OneLog, detail);
+        }
+    }
+
+    /// `who` starts; its replica of a configuration hands out entries from `read_from` on, all
+    /// retained ones when `None`.
+    pub fn started(&mut self, who: Who, config_id: ConfigId, read_from: Option<u64>, disk: &Disk) {
+        let Some(configuration) = self.configurations.get_mut(&config_id) else {
+            return;
+        };
+        configuration.compared.insert(who.slot, 0);
+        let medium = disk.medium();
+        let read_from = read_from.unwrap_or(medium.first());
+        configuration.taken.insert(who.slot, read_from);
+        let handed = configuration.handed.get(&who.slot).copied().unwrap_or(0);
+        let end = medium.end();
+        let differs = (medium.first()..handed.min(end)).find(|at| {
+            let known = configuration.log.get(*at as usize);
+            medium.record(*at).map(|(_, entry)| key_of(entry)) != known.copied()
+        });
+        drop(medium);
+        if end < handed || differs.is_some() {
+            let detail = format!(
+                "{who} handed out {handed} of {config_id}, its disk has {end}, other at {differs:?}"
+            );
+            self.fail(Check::NeverShrinks, detail);
+        }
+        self.recoverable(config_id);
+    }
+}
+
+impl Configuration {
+    /// How many members' media hold `key` at `at`, or have trimmed it.
+    pub(super) fn covered(&self, at: u64, key: Key) -> usize {
+        let disks = self.disks.values().filter(|disk| {
+            let medium = disk.medium();
+            at < medium.first() || medium.record(at).is_some_and(|(_, e)| key_of(e) == key)
+        });
+        disks.count()
+    }
+}

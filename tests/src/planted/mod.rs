@@ -1,0 +1,154 @@
+//! Faults that are planted around the core, to show that the checker finds them.
+//!
+//! Each is built from outside: in the disk, on the way of a message, or in what runs the core. A
+//! check that no planted fault can trip states nothing.
+
+mod hunt;
+mod tamper;
+
+pub use hunt::{Find, hunt};
+pub use tamper::Tamper;
+
+use crate::sim::{Fault, Lie, Plan};
+use omnipaxos_core::Quorum;
+
+/// A planted fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Plant {
+    /// A disk that reports flushes before they happen.
+    LyingFlush,
+    /// A disk whose commits are not atomic: the log may survive without its state.
+    TornCommit,
+    /// A disk that returns an older promise.
+    OldPromise,
+    /// Promises arrive with a higher accepted round.
+    RaisedRound,
+    /// Prepares arrive with a higher ballot.
+    RaisedPrepare,
+    /// Promises arrive with a lower accepted round.
+    LoweredRound,
+    /// Promises arrive with the end of the log cut off.
+    CutPromise,
+    /// An AcceptSync of an earlier session is replayed in the current one.
+    ReplayedAcceptSync,
+    /// An Accepted of an earlier round is replayed in the current one.
+    ReplayedAccepted,
+    /// Accepted says more than was accepted.
+    LongerAccepted,
+    /// Decides arrive with a higher index.
+    ForgedDecide,
+    /// Two entries of an Accept change places.
+    SwappedEntries,
+    /// A proposal is sent a second time under another number.
+    RenumberedProposal,
+    /// Accepts arrive with identities taken from other proposals.
+    LostIdentity,
+    /// Promises claim that the leader's own round was accepted already.
+    ForgedPromise,
+    /// A server comes back with an empty disk under its old pid.
+    Amnesia,
+    /// Two servers with one pid: the disk was cloned.
+    Twin,
+    /// Servers disagree on quorum sizes, so that their quorums do not meet.
+    DisjointQuorums,
+    /// Messages of one configuration reach the next.
+    LeakedMessage,
+    /// Reads are answered from what one server has decided.
+    StaleRead,
+    /// An outcome never reaches its proposer.
+    LostOutcome,
+    /// A decided entry is not handed out.
+    SkippedEntry,
+    /// Links of the core stay cut when it is healed.
+    DeafCore,
+}
+
+impl Plant {
+    /// All of them, each with the number of seeds within which it must be found.
+    pub const ALL: [(Plant, u64); 23] = [
+        (Plant::LyingFlush, 10),
+        (Plant::TornCommit, 200),
+        (Plant::OldPromise, 200),
+        (Plant::RaisedRound, 200),
+        (Plant::RaisedPrepare, 10),
+        (Plant::LoweredRound, 200),
+        (Plant::CutPromise, 200),
+        (Plant::ReplayedAcceptSync, 200),
+        (Plant::ReplayedAccepted, 200),
+        (Plant::LongerAccepted, 200),
+        (Plant::ForgedDecide, 20),
+        (Plant::SwappedEntries, 50),
+        (Plant::RenumberedProposal, 50),
+        (Plant::LostIdentity, 50),
+        (Plant::ForgedPromise, 200),
+        (Plant::Amnesia, 50),
+        (Plant::Twin, 50),
+        (Plant::DisjointQuorums, 50),
+        (Plant::LeakedMessage, 200),
+        (Plant::StaleRead, 200),
+        (Plant::LostOutcome, 10),
+        (Plant::SkippedEntry, 20),
+        (Plant::DeafCore, 20),
+    ];
+
+    /// What the disks do.
+    #[must_use]
+    pub fn lie(self) -> Lie {
+        match self {
+            Plant::LyingFlush => Lie::Flush,
+            Plant::TornCommit => Lie::Torn,
+            Plant::OldPromise => Lie::OldPromise,
+            _ => Lie::None,
+        }
+    }
+
+    /// Gives a seed's plan what this fault needs to matter; the rest stays as the seed has it.
+    pub fn adapt(self, plan: &mut Plan) {
+        let needs = match self {
+            Plant::LyingFlush | Plant::TornCommit | Plant::OldPromise | Plant::Amnesia => {
+                &[Fault::Crash][..]
+            }
+            Plant::RaisedRound
+            | Plant::LoweredRound
+            | Plant::CutPromise
+            | Plant::ForgedPromise
+            | Plant::ReplayedAcceptSync
+            | Plant::ReplayedAccepted
+            | Plant::LongerAccepted => &[Fault::Crash, Fault::Partition, Fault::Heal],
+            Plant::LeakedMessage => &[Fault::Reconfigure],
+            Plant::StaleRead => &[Fault::Partition, Fault::Heal],
+            _ => &[],
+        };
+        for fault in needs {
+            if !plan.faults.contains(fault) {
+                plan.faults.push(*fault);
+            }
+        }
+        match self {
+            Plant::LeakedMessage => plan.reconfigurations = plan.reconfigurations.max(2),
+            Plant::StaleRead => plan.operations = 12,
+            _ => {}
+        }
+    }
+
+    /// The quorums that a server is configured with.
+    #[must_use]
+    pub fn quorum(self, right: Option<Quorum>, slot: usize, servers: usize) -> Option<Quorum> {
+        if self != Plant::DisjointQuorums {
+            return right;
+        }
+        // Either pair meets within one server's view, across two servers they do not.
+        let (prepare, accept) = if slot.is_multiple_of(2) {
+            (servers, 1)
+        } else {
+            (1, servers)
+        };
+        Quorum::flexible(prepare, accept, servers).ok()
+    }
+
+    /// Whether the link between two servers of the core stays cut.
+    #[must_use]
+    pub fn leaves_cut(self, from: usize, to: usize) -> bool {
+        self == Plant::DeafCore && (from + to).is_multiple_of(2)
+    }
+}

@@ -1,0 +1,245 @@
+//! The second phase: a quorum-connected core is healed while all else stays broken.
+
+use super::cluster::{Event, Sim};
+use super::plan::{Plan, TICK};
+use crate::checker::{Check, Key};
+use omnipaxos_core::paxos::ProposalOutcome;
+use omnipaxos_core::storage::ConfigId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The core, and what it still has to do.
+#[derive(Clone, Debug)]
+pub(super) struct Healing {
+    /// The healed servers.
+    core: BTreeSet<usize>,
+    /// The configurations of which a quorum is in the core.
+    configurations: BTreeSet<ConfigId>,
+    /// When it was healed.
+    since: u64,
+    /// Per server of the core: what it proposed since.
+    fresh: BTreeMap<usize, Key>,
+    checked: u64,
+    done: bool,
+}
+
+impl Healing {
+    /// Whether everything that was asked of the core has happened.
+    pub(super) fn done(&self) -> bool {
+        self.done
+    }
+}
+
+impl Plan {
+    /// Units within which a healed core has to decide what is proposed.
+    ///
+    /// Two hundred election timeouts of the slowest clock: what is left of the safety phase may
+    /// hold a core back for most of a hundred ticks (zombies that wake up), and up to two sealed
+    /// configurations have to be finished one after the other.
+    #[must_use]
+    pub fn bound(&self) -> u64 {
+        let slowest = self.ticks.iter().copied().max().unwrap_or(TICK);
+        200 * u64::from(self.election.timeout_ticks) * slowest
+    }
+}
+
+impl Sim {
+    /// Heals a random core that is able to decide.
+    pub(super) fn heal(&mut self) {
+        let (core, configurations) = self.choose_core();
+        self.log.line(self.now, format_args!("heal {core:?}"));
+        self.stats.path(match core.len() == self.servers.len() {
+            true => "healed all servers",
+            false => "healed a core only",
+        });
+        self.healing = Some(Healing {
+            core: core.clone(),
+            configurations,
+            since: self.now,
+            fresh: BTreeMap::new(),
+            checked: self.now,
+            done: false,
+        });
+        for from in &core {
+            for to in core.iter().filter(|to| *to != from) {
+                let deaf = self.plant.is_some_and(|plant| plant.leaves_cut(*from, *to));
+                let held = self.network.link(*from, *to).heal();
+                self.network.link(*from, *to).cut = deaf;
+                for wire in held {
+                    self.schedule(
+                        1,
+                        Event::Deliver {
+                            machine: *from,
+                            slot: *to,
+                            wire,
+                        },
+                    );
+                }
+            }
+        }
+        for slot in core {
+            for disk in self.servers[slot].disks.values() {
+                disk.set_room(None);
+            }
+            self.start(slot);
+            self.schedule(0, Event::Wake { slot });
+            for config_id in self.servers[slot].running() {
+                if let Some(node) = self.servers[slot].node(config_id) {
+                    node.election.set_healthy(true);
+                }
+            }
+        }
+    }
+
+    /// A quorum of the newest configuration and of each that may follow it; of the one before,
+    /// too, where somebody has not got further yet; and so on.
+    fn choose_core(&mut self) -> (BTreeSet<usize>, BTreeSet<ConfigId>) {
+        let newest = self.checker.newest();
+        let mut core = BTreeSet::new();
+        let mut configurations = BTreeSet::new();
+        let pending: Vec<_> = self.proposed_sets.clone();
+        for (config_id, nodes) in pending.iter().filter(|(id, _)| *id == newest + 1) {
+            self.add_quorum(*config_id, nodes, &mut core);
+            configurations.insert(*config_id);
+        }
+        for config_id in (1..=newest).rev() {
+            let Some(members) = self.members(config_id) else {
+                continue;
+            };
+            let quorum = self.add_quorum(config_id, &members, &mut core);
+            configurations.insert(config_id);
+            if quorum
+                .iter()
+                .all(|slot| self.servers[*slot].started.contains_key(&config_id))
+            {
+                break;
+            }
+        }
+        (core, configurations)
+    }
+
+    fn members(&self, config_id: ConfigId) -> Option<Vec<u64>> {
+        if config_id == 1 {
+            return Some(self.plan.first.clone());
+        }
+        self.checker.members(config_id)
+    }
+
+    fn add_quorum(
+        &mut self,
+        config_id: ConfigId,
+        nodes: &[u64],
+        core: &mut BTreeSet<usize>,
+    ) -> Vec<usize> {
+        let machines = nodes.iter().filter_map(|pid| self.machine_of(*pid));
+        let mut alive: Vec<usize> = machines.filter(|at| !self.servers[*at].dead).collect();
+        self.rng.shuffle(&mut alive);
+        let least = self.needed(config_id, nodes.len());
+        let extra = if self.rng.chance(50) {
+            self.rng.below(3) as usize
+        } else {
+            0
+        };
+        alive.truncate(least + extra);
+        core.extend(&alive);
+        alive
+    }
+
+    /// Looks, from time to time, whether the core has done what it must; proposes where it has not.
+    pub(super) fn watch_recovery(&mut self) {
+        let Some(mut healing) = self.healing.take() else {
+            return;
+        };
+        if self.now >= healing.checked + 2 * TICK && !healing.done {
+            healing.checked = self.now;
+            let newest = self.checker.newest();
+            let mut done = true;
+            for slot in healing.core.clone() {
+                done &= self.has_recovered(slot, newest, &mut healing);
+            }
+            healing.done = done;
+            if done {
+                let slowest = self.plan.ticks.iter().copied().max().unwrap_or(TICK);
+                self.stats.slowest_recovery = (self.now - healing.since) / slowest;
+            }
+        }
+        self.healing = Some(healing);
+    }
+
+    fn has_recovered(&mut self, slot: usize, newest: ConfigId, healing: &mut Healing) -> bool {
+        let who = self.servers[slot].who();
+        let mut recovered = true;
+        for config_id in healing.configurations.clone() {
+            recovered &= self.checker.unresolved(who, config_id).is_empty();
+            let decided = self.checker.decided_len(config_id);
+            if let Some(node) = self.servers[slot].node(config_id) {
+                recovered &= node.paxos.decided_index() == decided;
+            }
+        }
+        let member = self.members(newest);
+        if !member.is_some_and(|nodes| nodes.contains(&who.pid)) {
+            return recovered;
+        }
+        if self.servers[slot].node(newest).is_none() {
+            return false;
+        }
+        let fresh = healing
+            .fresh
+            .get(&slot)
+            .map(|key| self.checker.outcome_of(*key));
+        match fresh {
+            Some(Some(ProposalOutcome::Decided(_))) => recovered,
+            Some(None) => false,
+            Some(Some(ProposalOutcome::Dropped)) | None => {
+                if let Some(key) = self.propose(slot, newest) {
+                    healing.fresh.insert(slot, key);
+                }
+                false
+            }
+        }
+    }
+
+    /// The bound has passed: is it done?
+    pub(super) fn judge_recovery(&mut self) {
+        let Some(healing) = &self.healing else {
+            return;
+        };
+        if healing.done {
+            return;
+        }
+        let (core, newest) = (healing.core.clone(), self.checker.newest());
+        let mut states = Vec::new();
+        let mut lost = Vec::new();
+        for slot in core {
+            let who = self.servers[slot].who();
+            for config_id in self.servers[slot].running() {
+                let unresolved = self.checker.unresolved(who, config_id);
+                let server = &mut self.servers[slot];
+                let Some(node) = server.node(config_id) else {
+                    continue;
+                };
+                let (decided, end) = (node.paxos.decided_index(), node.paxos.log_len());
+                if decided == self.checker.decided_len(config_id) {
+                    lost.extend(unresolved.iter().copied());
+                }
+                states.push(format!(
+                    "{} in {config_id}: {decided}/{end}, promised {}, follows {:?}, open {}",
+                    who.pid,
+                    node.paxos.promised(),
+                    node.paxos.leader(),
+                    unresolved.len()
+                ));
+            }
+        }
+        let bound = self.plan.bound();
+        let detail = format!(
+            "newest {newest}, within {bound} units: {}",
+            states.join("; ")
+        );
+        let check = if lost.is_empty() {
+            Check::Liveness
+        } else {
+            Check::NeverLost
+        };
+        self.checker.fail(check, detail);
+    }
+}
