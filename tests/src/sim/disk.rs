@@ -116,6 +116,13 @@ impl Disk {
         self.0.borrow_mut().flush_fails = true;
     }
 
+    /// Ends all faults that are to come.
+    pub fn mend(&self) {
+        let mut store = self.0.borrow_mut();
+        store.room = None;
+        store.flush_fails = false;
+    }
+
     /// How many more entries fit.
     pub fn set_room(&self, room: Option<u64>) {
         self.0.borrow_mut().room = room;

@@ -1,6 +1,7 @@
 //! Inputs into replicas and elections, and what comes out of them.
 
 use super::cluster::{Event, Sim};
+use super::describe::Shown;
 use super::network::{Join, Wire};
 use crate::checker::{Check, Who};
 use crate::planted::Plant;
@@ -128,14 +129,14 @@ impl Sim {
         let shows = matches!(&message.body, Body::Promise(m) if !m.suffix.is_empty());
         let learns = matches!(&message.body, Body::Learn(m) if !m.entries.is_empty());
         let (cuts, decided) = (node.disk.cuts(), node.paxos.decided_index());
-        let from = message.from;
+        self.log
+            .line(self.now, format_args!("got {}", Shown(&message)));
+        let Some(node) = self.servers[slot].node(config_id) else {
+            return;
+        };
         let result = node.paxos.handle_message(message);
         let cut = node.disk.cuts() > cuts;
         let learned = learns && node.paxos.decided_index() > decided;
-        self.log.line(
-            self.now,
-            format_args!("{} gets {name} of {from}", self.servers[slot].pid),
-        );
         if shows {
             self.stats.path("entries shown by a Promise");
         }
@@ -243,6 +244,7 @@ impl Sim {
         }
         for message in messages {
             self.checker.sent(who, &message, &disk);
+            self.log.line(self.now, format_args!("{}", Shown(&message)));
             self.send(slot, Wire::Paxos(message));
         }
         self.take_decided(slot, config_id, who);

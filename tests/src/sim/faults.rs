@@ -214,8 +214,10 @@ impl Sim {
         };
         let owner = node.members[(at % node.members.len() as u64) as usize];
         let n = node.paxos.promised().n + above;
-        node.paxos
-            .handle_leader(Leader::new(Ballot::new(n, priority, owner)));
+        let ballot = Ballot::new(n, priority, owner);
+        node.paxos.handle_leader(Leader::new(ballot));
+        // As if its election had elected that ballot: it follows none below.
+        node.election.handle_promised(ballot);
         self.after_input(slot, config_id);
         true
     }

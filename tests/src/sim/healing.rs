@@ -78,7 +78,7 @@ impl Sim {
         }
         for slot in core {
             for disk in self.servers[slot].disks.values() {
-                disk.set_room(None);
+                disk.mend();
             }
             self.start(slot);
             self.schedule(0, Event::Wake { slot });

@@ -1,6 +1,7 @@
 //! A cluster of real cores under virtual time and one seed, with everything going wrong that may.
 
 mod cluster;
+mod describe;
 mod disk;
 mod drive;
 mod faults;
