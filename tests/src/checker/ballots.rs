@@ -75,12 +75,8 @@ impl Configuration {
 
     fn known(&self, decided: u64) -> Finding {
         let known = self.log.len() as u64;
-        (decided > known).then(|| {
-            (
-                Check::QuorumDurable,
-                format!("{decided} are decided, not {known}"),
-            )
-        })
+        (decided > known)
+            .then(|| (Check::QuorumDurable, format!("{decided} are decided, not {known}")))
     }
 
     fn one_value(&mut self, n: Ballot, start: u64, records: &Records) -> Finding {

@@ -219,14 +219,7 @@ impl Checker {
         if self.by_id.insert(place, key).is_some() {
             self.fail(Check::AtMostOnce, format!("{who} gives {id} twice"));
         }
-        self.proposals.push(Proposal {
-            who,
-            config_id,
-            id,
-            entry,
-            place: None,
-            outcome: None,
-        });
+        self.proposals.push(Proposal { who, config_id, id, entry, place: None, outcome: None });
     }
 
     /// How many entries of a configuration are decided.
@@ -239,10 +232,7 @@ impl Checker {
     /// How many entries are decided in all configurations.
     #[must_use]
     pub fn decided_total(&self) -> u64 {
-        self.configurations
-            .values()
-            .map(|c| c.log.len() as u64)
-            .sum()
+        self.configurations.values().map(|c| c.log.len() as u64).sum()
     }
 
     /// The newest configuration that can decide: the first one, or one whose predecessor is sealed.
@@ -255,9 +245,7 @@ impl Checker {
     /// The servers of a configuration that began.
     #[must_use]
     pub fn members(&self, config_id: ConfigId) -> Option<Vec<NodeId>> {
-        self.configurations
-            .get(&config_id)
-            .map(|c| c.members.clone())
+        self.configurations.get(&config_id).map(|c| c.members.clone())
     }
 
     /// The decided entries of all configurations in order, as keys.

@@ -18,10 +18,7 @@ impl Checker {
             self.fail(Check::NeverLost, format!("{who} never proposed {id}"));
             return None;
         };
-        let sealed = self
-            .configurations
-            .get(&config_id)
-            .is_some_and(|c| c.sealed);
+        let sealed = self.configurations.get(&config_id).is_some_and(|c| c.sealed);
         let log = self.configurations.get(&config_id).map(|c| &c.log);
         let at = match outcome {
             ProposalOutcome::Decided(index) => log.and_then(|log| log.get(index as usize)).copied(),

@@ -23,16 +23,8 @@ pub fn hunt(plant: Plant, limit: u64) -> Find {
         let report = run_planted(seed, Some(plant), EventLog::Off);
         let found = report.violation.filter(|v| v.check != Check::NoPanic);
         if found.is_some() {
-            return Find {
-                plant,
-                seeds: seed + 1,
-                violation: found,
-            };
+            return Find { plant, seeds: seed + 1, violation: found };
         }
     }
-    Find {
-        plant,
-        seeds: limit,
-        violation: None,
-    }
+    Find { plant, seeds: limit, violation: None }
 }

@@ -138,11 +138,7 @@ impl Plant {
             return right;
         }
         // Either pair meets within one server's view, across two servers they do not.
-        let (prepare, accept) = if slot.is_multiple_of(2) {
-            (servers, 1)
-        } else {
-            (1, servers)
-        };
+        let (prepare, accept) = if slot.is_multiple_of(2) { (servers, 1) } else { (1, servers) };
         Quorum::flexible(prepare, accept, servers).ok()
     }
 

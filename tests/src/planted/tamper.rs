@@ -92,19 +92,13 @@ fn swapped(records: &Records) -> Records {
 }
 
 fn mistaken(records: &Records) -> Records {
-    let moved = |id: ProposalId| ProposalId {
-        number: id.number + 1,
-        ..id
-    };
+    let moved = |id: ProposalId| ProposalId { number: id.number + 1, ..id };
     rebuilt(records.iter().map(|(id, entry)| (moved(id), entry)))
 }
 
 /// The same entries as the proposals that come next.
 fn renumbered(records: &Records) -> Records {
     let count = records.len();
-    let moved = |id: ProposalId| ProposalId {
-        number: id.number + count,
-        ..id
-    };
+    let moved = |id: ProposalId| ProposalId { number: id.number + count, ..id };
     rebuilt(records.iter().map(|(id, entry)| (moved(id), entry)))
 }

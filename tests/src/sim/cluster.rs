@@ -17,35 +17,13 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 #[derive(Clone, Debug)]
 pub(super) enum Event {
-    Tick {
-        slot: usize,
-        incarnation: u64,
-    },
-    Deliver {
-        machine: usize,
-        slot: usize,
-        wire: Wire,
-    },
-    FlushEnd {
-        slot: usize,
-        incarnation: u64,
-        config_id: ConfigId,
-    },
-    Output {
-        slot: usize,
-        incarnation: u64,
-        config_id: ConfigId,
-    },
-    Start {
-        slot: usize,
-    },
-    Wake {
-        slot: usize,
-    },
-    Release {
-        from: usize,
-        to: usize,
-    },
+    Tick { slot: usize, incarnation: u64 },
+    Deliver { machine: usize, slot: usize, wire: Wire },
+    FlushEnd { slot: usize, incarnation: u64, config_id: ConfigId },
+    Output { slot: usize, incarnation: u64, config_id: ConfigId },
+    Start { slot: usize },
+    Wake { slot: usize },
+    Release { from: usize, to: usize },
     Fault,
     Work,
 }
@@ -110,9 +88,7 @@ impl Sim {
         }
         let network = Network::new(&plan, &mut rng);
         let pids = plan.pids.iter().zip(&plan.ticks).enumerate();
-        let servers = pids
-            .map(|(slot, (pid, rate))| Server::new(slot, *pid, *rate))
-            .collect();
+        let servers = pids.map(|(slot, (pid, rate))| Server::new(slot, *pid, *rate)).collect();
         let mut sim = Self {
             proposed_sets: vec![(1, plan.first.clone())],
             plan,
@@ -159,11 +135,7 @@ impl Sim {
 
     pub(super) fn schedule(&mut self, delay: u64, event: Event) {
         self.turn += 1;
-        self.queue.push(Reverse(Scheduled {
-            at: self.now + delay,
-            turn: self.turn,
-            event,
-        }));
+        self.queue.push(Reverse(Scheduled { at: self.now + delay, turn: self.turn, event }));
     }
 
     /// Runs until `until`, a violation, or nothing is left to do.
@@ -189,25 +161,13 @@ impl Sim {
     fn step(&mut self, event: Event) {
         match event {
             Event::Tick { slot, incarnation } => self.tick(slot, incarnation),
-            Event::Deliver {
-                machine,
-                slot,
-                wire,
-            } => self.deliver(machine, slot, wire),
-            Event::FlushEnd {
-                slot,
-                incarnation,
-                config_id,
-            } => {
+            Event::Deliver { machine, slot, wire } => self.deliver(machine, slot, wire),
+            Event::FlushEnd { slot, incarnation, config_id } => {
                 if self.servers[slot].incarnation == incarnation {
                     self.flush_ended(slot, config_id);
                 }
             }
-            Event::Output {
-                slot,
-                incarnation,
-                config_id,
-            } => {
+            Event::Output { slot, incarnation, config_id } => {
                 if self.servers[slot].incarnation == incarnation && self.servers[slot].acts() {
                     self.output(slot, config_id);
                 }
@@ -230,23 +190,10 @@ impl Sim {
         let lazy = self.rng.chance(30);
         let server = &mut self.servers[slot];
         server.incarnation += 1;
-        server.process = Some(Process {
-            nodes: BTreeMap::new(),
-            pipelined,
-            lazy,
-            ticks: 0,
-        });
+        server.process = Some(Process { nodes: BTreeMap::new(), pipelined, lazy, ticks: 0 });
         let (incarnation, rate) = (server.incarnation, server.rate);
-        self.log.line(
-            self.now,
-            format_args!("start {} ({incarnation})", server.pid),
-        );
-        for config_id in self.servers[slot]
-            .started
-            .keys()
-            .copied()
-            .collect::<Vec<_>>()
-        {
+        self.log.line(self.now, format_args!("start {} ({incarnation})", server.pid));
+        for config_id in self.servers[slot].started.keys().copied().collect::<Vec<_>>() {
             self.start_node(slot, config_id);
         }
         let first = self.rng.between(1, rate);
@@ -299,10 +246,7 @@ impl Sim {
         if !nodes.contains(&server.pid) || server.started.contains_key(&config_id) {
             return;
         }
-        self.log.line(
-            self.now,
-            format_args!("join {} {config_id} {nodes:?}", server.pid),
-        );
+        self.log.line(self.now, format_args!("join {} {config_id} {nodes:?}", server.pid));
         server.started.insert(config_id, nodes.to_vec());
         server.disks.insert(config_id, disk.clone());
         self.checker.disk(config_id, server.pid, disk);
@@ -316,8 +260,7 @@ impl Sim {
         server.process = None;
         server.paused = false;
         server.inbox.clear();
-        self.log
-            .line(self.now, format_args!("crash {}", server.pid));
+        self.log.line(self.now, format_args!("crash {}", server.pid));
         let disks: Vec<Disk> = server.disks.values().cloned().collect();
         for disk in disks {
             let (survived, lost) = disk.crash(&mut self.rng);
@@ -338,8 +281,7 @@ impl Sim {
         let configs: Vec<ConfigId> = self.servers[slot].disks.keys().copied().collect();
         for config_id in configs {
             let disk = self.new_disk();
-            self.checker
-                .disk(config_id, self.servers[slot].pid, disk.clone());
+            self.checker.disk(config_id, self.servers[slot].pid, disk.clone());
             self.servers[slot].disks.insert(config_id, disk);
         }
     }
@@ -349,12 +291,9 @@ impl Sim {
             return;
         }
         self.stats.path("zombie woke up");
-        self.log
-            .line(self.now, format_args!("wake {}", self.servers[slot].pid));
+        self.log.line(self.now, format_args!("wake {}", self.servers[slot].pid));
         for config_id in self.servers[slot].running() {
-            let ended = self.servers[slot]
-                .node(config_id)
-                .and_then(|node| node.ended.take());
+            let ended = self.servers[slot].node(config_id).and_then(|node| node.ended.take());
             if let Some((id, result)) = ended {
                 self.finish_flush(slot, config_id, id, result);
             }
@@ -382,10 +321,7 @@ impl Sim {
 
     /// The servers that share a machine's links.
     pub(super) fn slots(&self, machine: usize) -> Vec<usize> {
-        let servers = self
-            .servers
-            .iter()
-            .filter(|server| server.machine == machine);
+        let servers = self.servers.iter().filter(|server| server.machine == machine);
         servers.map(|server| server.slot).collect()
     }
 }

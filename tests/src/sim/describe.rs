@@ -10,12 +10,7 @@ pub(super) struct Shown<'a>(pub(super) &'a Message);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Message {
-            config_id,
-            from,
-            to,
-            body,
-        } = self.0;
+        let Message { config_id, from, to, body } = self.0;
         write!(f, "{from} -> {to} [{config_id}] {} ", body.name())?;
         match body {
             Body::Prepare(m) => write!(
@@ -47,11 +42,9 @@ impl fmt::Display for Shown<'_> {
                 let range = Range(m.start, &m.entries);
                 write!(f, "n {} s {} {range} decided {}", m.n, m.s, m.decided)
             }
-            Body::Accepted(m) => write!(
-                f,
-                "n {} s {} len {} decided {} gap {}",
-                m.n, m.s, m.len, m.decided, m.gap
-            ),
+            Body::Accepted(m) => {
+                write!(f, "n {} s {} len {} decided {} gap {}", m.n, m.s, m.len, m.decided, m.gap)
+            }
             Body::Decide(m) => {
                 write!(f, "n {} s {} {} answer {}", m.n, m.s, m.decided, m.answer)
             }

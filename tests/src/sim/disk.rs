@@ -231,9 +231,7 @@ impl PaxosState for DiskState {
     }
 
     fn store(&mut self, state: &State) -> Result<(), StorageError> {
-        self.0
-            .borrow_mut()
-            .write(Op::Store(Box::new(state.clone())));
+        self.0.borrow_mut().write(Op::Store(Box::new(state.clone())));
         Ok(())
     }
 

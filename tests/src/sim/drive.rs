@@ -54,12 +54,7 @@ impl Sim {
             };
             let old = node.members.clone();
             for to in ss.nodes.iter().copied().filter(|to| !old.contains(to)) {
-                let join = Join {
-                    from,
-                    to,
-                    config_id: ss.config_id,
-                    nodes: ss.nodes.clone(),
-                };
+                let join = Join { from, to, config_id: ss.config_id, nodes: ss.nodes.clone() };
                 self.send(slot, Wire::Join(join));
             }
         }
@@ -76,10 +71,7 @@ impl Sim {
         } else {
             "elected a peer"
         });
-        self.log.line(
-            self.now,
-            format_args!("{pid} elects {} in {config_id}", leader.ballot),
-        );
+        self.log.line(self.now, format_args!("{pid} elects {} in {config_id}", leader.ballot));
     }
 
     pub(super) fn deliver(&mut self, machine: usize, slot: usize, wire: Wire) {
@@ -129,8 +121,7 @@ impl Sim {
         let shows = matches!(&message.body, Body::Promise(m) if !m.suffix.is_empty());
         let learns = matches!(&message.body, Body::Learn(m) if !m.entries.is_empty());
         let (cuts, decided) = (node.disk.cuts(), node.paxos.decided_index());
-        self.log
-            .line(self.now, format_args!("got {}", Shown(&message)));
+        self.log.line(self.now, format_args!("got {}", Shown(&message)));
         let Some(node) = self.servers[slot].node(config_id) else {
             return;
         };
@@ -163,10 +154,7 @@ impl Sim {
     /// B5, claims, and the outputs: now, or a little later for several inputs together.
     pub(super) fn after_input(&mut self, slot: usize, config_id: ConfigId) {
         let server = &mut self.servers[slot];
-        let (who, lazy) = (
-            server.who(),
-            server.process.as_ref().is_some_and(|p| p.lazy),
-        );
+        let (who, lazy) = (server.who(), server.process.as_ref().is_some_and(|p| p.lazy));
         let Some(node) = server.node(config_id) else {
             return;
         };
@@ -186,14 +174,7 @@ impl Sim {
         if !std::mem::replace(&mut node.dirty, true) {
             let incarnation = who.incarnation;
             let delay = self.rng.between(0, 20);
-            self.schedule(
-                delay,
-                Event::Output {
-                    slot,
-                    incarnation,
-                    config_id,
-                },
-            );
+            self.schedule(delay, Event::Output { slot, incarnation, config_id });
         }
     }
 
@@ -226,14 +207,7 @@ impl Sim {
         if flushes {
             let delay = self.flush_duration();
             let incarnation = who.incarnation;
-            self.schedule(
-                delay,
-                Event::FlushEnd {
-                    slot,
-                    incarnation,
-                    config_id,
-                },
-            );
+            self.schedule(delay, Event::FlushEnd { slot, incarnation, config_id });
         }
         if !messages.is_empty() && self.healing.is_none() && self.crash_here() {
             // After the flush, and before anything of it was said.
@@ -252,11 +226,8 @@ impl Sim {
     }
 
     fn flush_duration(&mut self) -> u64 {
-        let longest = if self.healing.is_some() {
-            self.plan.flush.min(30)
-        } else {
-            self.plan.flush
-        };
+        let longest =
+            if self.healing.is_some() { self.plan.flush.min(30) } else { self.plan.flush };
         self.rng.between(0, longest)
     }
 
@@ -294,11 +265,7 @@ impl Sim {
     }
 
     fn take_decided(&mut self, slot: usize, config_id: ConfigId, who: Who) {
-        let most = if self.rng.chance(10) {
-            self.rng.below(100)
-        } else {
-            u64::MAX
-        };
+        let most = if self.rng.chance(10) { self.rng.below(100) } else { u64::MAX };
         let Some(node) = self.servers[slot].node(config_id) else {
             return;
         };
@@ -311,8 +278,7 @@ impl Sim {
         }
         if !entries.is_empty() {
             let first = taken.first_index;
-            self.checker
-                .handed_out(who, config_id, first, &entries, &disk);
+            self.checker.handed_out(who, config_id, first, &entries, &disk);
             self.log.line(
                 self.now,
                 format_args!("{} has {first}+{} of {config_id}", who.pid, entries.len()),
@@ -358,10 +324,7 @@ impl Sim {
         };
         let detail = halted.to_string();
         let expected = detail.contains("simulated");
-        self.log.line(
-            self.now,
-            format_args!("{} halts: {detail}", self.servers[slot].pid),
-        );
+        self.log.line(self.now, format_args!("{} halts: {detail}", self.servers[slot].pid));
         if !expected && self.plant.is_none() {
             return self.checker.fail(Check::NoHalt, detail);
         }
@@ -400,9 +363,7 @@ impl Sim {
         };
         let from = self.servers[slot].machine;
         let now = self.now;
-        let times = self
-            .network
-            .route((from, to), now, &mut self.rng, &mut self.stats);
+        let times = self.network.route((from, to), now, &mut self.rng, &mut self.stats);
         let mut twins = Vec::new();
         if self.servers.len() > self.network.size() {
             twins = self.slots(to);
@@ -410,14 +371,7 @@ impl Sim {
         for at in times.into_iter().flatten() {
             let slot = self.rng.pick(&twins).unwrap_or(to);
             let wire = wire.clone();
-            self.schedule(
-                at - now,
-                Event::Deliver {
-                    machine: from,
-                    slot,
-                    wire,
-                },
-            );
+            self.schedule(at - now, Event::Deliver { machine: from, slot, wire });
         }
     }
 

@@ -27,8 +27,7 @@ impl Sim {
         };
         if self.apply(fault) {
             self.stats.fault(fault.name());
-            self.log
-                .line(self.now, format_args!("fault: {}", fault.name()));
+            self.log.line(self.now, format_args!("fault: {}", fault.name()));
         }
     }
 
@@ -61,8 +60,7 @@ impl Sim {
                 let healthy = self.rng.chance(60);
                 let newest = self.newest_node(slot);
                 let node = newest.and_then(|config_id| self.servers[slot].node(config_id));
-                node.map(|node| node.election.set_healthy(healthy))
-                    .is_some()
+                node.map(|node| node.election.set_healthy(healthy)).is_some()
             }
             Fault::Spurious => self.spurious_leader(slot),
             Fault::Reconfigure => self.reconfigure(slot),
@@ -73,11 +71,7 @@ impl Sim {
     /// The newest configuration that a server runs, if it acts.
     pub(super) fn newest_node(&self, slot: usize) -> Option<ConfigId> {
         let server = &self.servers[slot];
-        if server.acts() {
-            server.running().last().copied()
-        } else {
-            None
-        }
+        if server.acts() { server.running().last().copied() } else { None }
     }
 
     /// Whether a process ends just here.
@@ -199,8 +193,7 @@ impl Sim {
         self.servers[slot].priority = priority;
         let newest = self.newest_node(slot);
         let node = newest.and_then(|config_id| self.servers[slot].node(config_id));
-        node.map(|node| node.election.set_priority(priority))
-            .is_some()
+        node.map(|node| node.election.set_priority(priority)).is_some()
     }
 
     fn spurious_leader(&mut self, slot: usize) -> bool {

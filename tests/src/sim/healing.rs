@@ -16,8 +16,8 @@ pub(super) struct Healing {
     configurations: BTreeSet<ConfigId>,
     /// When it was healed.
     since: u64,
-    /// Per server of the core: what it proposed since.
-    fresh: BTreeMap<usize, Key>,
+    /// Per process of the core: what it proposed since.
+    fresh: BTreeMap<(usize, u64), Key>,
     checked: u64,
     done: bool,
 }
@@ -65,14 +65,7 @@ impl Sim {
                 let held = self.network.link(*from, *to).heal();
                 self.network.link(*from, *to).cut = deaf;
                 for wire in held {
-                    self.schedule(
-                        1,
-                        Event::Deliver {
-                            machine: *from,
-                            slot: *to,
-                            wire,
-                        },
-                    );
+                    self.schedule(1, Event::Deliver { machine: *from, slot: *to, wire });
                 }
             }
         }
@@ -107,10 +100,7 @@ impl Sim {
             };
             let quorum = self.add_quorum(config_id, &members, &mut core);
             configurations.insert(config_id);
-            if quorum
-                .iter()
-                .all(|slot| self.servers[*slot].started.contains_key(&config_id))
-            {
+            if quorum.iter().all(|slot| self.servers[*slot].started.contains_key(&config_id)) {
                 break;
             }
         }
@@ -134,11 +124,7 @@ impl Sim {
         let mut alive: Vec<usize> = machines.filter(|at| !self.servers[*at].dead).collect();
         self.rng.shuffle(&mut alive);
         let least = self.needed(config_id, nodes.len());
-        let extra = if self.rng.chance(50) {
-            self.rng.below(3) as usize
-        } else {
-            0
-        };
+        let extra = if self.rng.chance(50) { self.rng.below(3) as usize } else { 0 };
         alive.truncate(least + extra);
         core.extend(&alive);
         alive
@@ -182,16 +168,14 @@ impl Sim {
         if self.servers[slot].node(newest).is_none() {
             return false;
         }
-        let fresh = healing
-            .fresh
-            .get(&slot)
-            .map(|key| self.checker.outcome_of(*key));
+        let fresh =
+            healing.fresh.get(&(slot, who.incarnation)).map(|key| self.checker.outcome_of(*key));
         match fresh {
             Some(Some(ProposalOutcome::Decided(_))) => recovered,
             Some(None) => false,
             Some(Some(ProposalOutcome::Dropped)) | None => {
                 if let Some(key) = self.propose(slot, newest) {
-                    healing.fresh.insert(slot, key);
+                    healing.fresh.insert((slot, who.incarnation), key);
                 }
                 false
             }
@@ -231,15 +215,8 @@ impl Sim {
             }
         }
         let bound = self.plan.bound();
-        let detail = format!(
-            "newest {newest}, within {bound} units: {}",
-            states.join("; ")
-        );
-        let check = if lost.is_empty() {
-            Check::Liveness
-        } else {
-            Check::NeverLost
-        };
+        let detail = format!("newest {newest}, within {bound} units: {}", states.join("; "));
+        let check = if lost.is_empty() { Check::Liveness } else { Check::NeverLost };
         self.checker.fail(check, detail);
     }
 }

@@ -47,9 +47,7 @@ impl Image {
     /// The highest promise.
     #[must_use]
     pub fn promised(&self) -> Ballot {
-        self.state
-            .as_ref()
-            .map_or(Ballot::default(), |s| s.promised)
+        self.state.as_ref().map_or(Ballot::default(), |s| s.promised)
     }
 
     /// The accepted round.
@@ -95,13 +93,7 @@ impl Image {
     pub(super) fn read(&self, from: u64, to: u64, max_cost: u64) -> Result<Records, StorageError> {
         let (first, end) = (self.first, self.end());
         if !(first <= from && from <= to && to <= end) {
-            return Err(StorageError::Range {
-                operation: Operation::Read,
-                from,
-                to,
-                first,
-                end,
-            });
+            return Err(StorageError::Range { operation: Operation::Read, from, to, first, end });
         }
         let (low, high) = ((from - first) as usize, (to - first) as usize);
         let mut builder = RecordsBuilder::new();

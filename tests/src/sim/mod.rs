@@ -63,15 +63,9 @@ pub fn run_planted(seed: u64, plant: Option<Plant>, log: EventLog) -> Report {
     sim.stats.decided = sim.checker.decided_total();
     let violation = sim.checker.violation().cloned();
     if let Some(violation) = &violation {
-        sim.log
-            .line(sim.now, format_args!("violation of {violation}"));
+        sim.log.line(sim.now, format_args!("violation of {violation}"));
     }
-    Report {
-        seed,
-        stats: sim.stats,
-        violation,
-        log: sim.log,
-    }
+    Report { seed, stats: sim.stats, violation, log: sim.log }
 }
 
 fn both_phases(sim: &mut Sim) {

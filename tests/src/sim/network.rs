@@ -170,11 +170,7 @@ impl Link {
     /// As good as it gets: short delays, nothing lost.
     pub fn heal(&mut self) -> Vec<Wire> {
         let held = self.held.take().unwrap_or_default();
-        *self = Self {
-            min: 1,
-            max: 30,
-            ..Self::default()
-        };
+        *self = Self { min: 1, max: 30, ..Self::default() };
         held
     }
 }

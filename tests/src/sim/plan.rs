@@ -144,11 +144,7 @@ impl Plan {
     pub fn new(seed: u64, rng: &mut Rng) -> Self {
         let reconfigurations = if rng.chance(35) { rng.between(1, 3) } else { 0 };
         let size = rng.pick(&[1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]).unwrap_or(3);
-        let spare = if reconfigurations > 0 {
-            rng.below(3)
-        } else {
-            0
-        } as usize;
+        let spare = if reconfigurations > 0 { rng.below(3) } else { 0 } as usize;
         let pids = pids((size + spare).min(SERVERS), rng);
         let mut shuffled = pids.clone();
         rng.shuffle(&mut shuffled);
@@ -176,15 +172,9 @@ impl Plan {
             duration: rng.between(60, 400) * TICK,
             propose_interval: rng.between(1, 8) * TICK / 2,
             loss: if lossy { rng.between(0, 30) } else { 0 },
-            duplication: if rng.chance(50) {
-                rng.between(1, 20)
-            } else {
-                0
-            },
+            duplication: if rng.chance(50) { rng.between(1, 20) } else { 0 },
             delay: rng.pick(&delays).unwrap_or(TICK),
-            flush: rng
-                .pick(&[0, 5, TICK / 2, TICK * 2, TICK * 10])
-                .unwrap_or(0),
+            flush: rng.pick(&[0, 5, TICK / 2, TICK * 2, TICK * 10]).unwrap_or(0),
             ticks,
             reconfigurations,
             operations: if rng.chance(30) { 12 } else { 0 },
@@ -221,12 +211,8 @@ impl Plan {
 fn pids(count: usize, rng: &mut Rng) -> Vec<NodeId> {
     let mut pids: Vec<NodeId> = match rng.below(3) {
         0 => (1..=count as u64).collect(),
-        1 => (0..count)
-            .map(|at| 1 + at as u64 * rng.between(1, 9) * 10_000_000)
-            .collect(),
-        _ => (0..count as u64)
-            .map(|at| u64::MAX - at * rng.between(1, 99))
-            .collect(),
+        1 => (0..count).map(|at| 1 + at as u64 * rng.between(1, 9) * 10_000_000).collect(),
+        _ => (0..count as u64).map(|at| u64::MAX - at * rng.between(1, 99)).collect(),
     };
     pids.sort_unstable();
     pids.dedup();

@@ -90,11 +90,7 @@ impl Server {
     }
 
     pub(super) fn who(&self) -> Who {
-        Who {
-            slot: self.slot,
-            pid: self.pid,
-            incarnation: self.incarnation,
-        }
+        Who { slot: self.slot, pid: self.pid, incarnation: self.incarnation }
     }
 
     pub(super) fn node(&mut self, config_id: ConfigId) -> Option<&mut Node> {
@@ -121,11 +117,7 @@ impl Node {
         disk: Disk,
         settings: Settings,
     ) -> Result<Self, String> {
-        let peers: Vec<NodeId> = members
-            .iter()
-            .copied()
-            .filter(|peer| *peer != pid)
-            .collect();
+        let peers: Vec<NodeId> = members.iter().copied().filter(|peer| *peer != pid).collect();
         let mut config = settings.paxos;
         config.quorum = settings.quorum;
         config.read_from = settings.read_from;

@@ -41,11 +41,7 @@ impl Sim {
     }
 
     fn burst(&mut self) -> u64 {
-        if self.rng.chance(10) {
-            self.rng.between(2, 20)
-        } else {
-            1
-        }
+        if self.rng.chance(10) { self.rng.between(2, 20) } else { 1 }
     }
 
     fn payload(&mut self) -> (Key, Bytes) {
@@ -64,10 +60,8 @@ impl Sim {
         let node = self.servers[slot].node(config_id)?;
         match node.paxos.propose_normal(payload.clone()) {
             Ok(id) => {
-                self.checker
-                    .proposed(who, config_id, id, Entry::Normal(payload));
-                self.log
-                    .line(self.now, format_args!("{} proposes {key} as {id}", who.pid));
+                self.checker.proposed(who, config_id, id, Entry::Normal(payload));
+                self.log.line(self.now, format_args!("{} proposes {key} as {id}", who.pid));
                 self.after_input(slot, config_id);
                 Some(key)
             }
@@ -113,8 +107,7 @@ impl Sim {
                     metadata: Some(metadata),
                     skip_prepare_use_leader: None,
                 };
-                self.checker
-                    .proposed(who, config_id, id, Entry::StopSign(ss));
+                self.checker.proposed(who, config_id, id, Entry::StopSign(ss));
                 self.proposed_sets.push((config_id + 1, nodes));
                 self.after_input(slot, config_id);
                 true
@@ -170,11 +163,7 @@ impl Sim {
         // Invoked before it is proposed: a single server decides at once.
         let key = self.checker.next_key();
         let read = self.rng.chance(50);
-        let operation = if read {
-            Operation::Read
-        } else {
-            Operation::Write(key)
-        };
+        let operation = if read { Operation::Read } else { Operation::Write(key) };
         let before = self.history.clone();
         self.history.invoked(key, operation);
         self.clients.insert(key, client);

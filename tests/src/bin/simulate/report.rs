@@ -54,10 +54,7 @@ pub(crate) fn summary(stats: &Stats) -> String {
 pub(crate) fn pace(stats: &Stats, elapsed: Duration) -> String {
     let pace = stats.seeds as f64 / elapsed.as_secs_f64();
     let seconds = elapsed.as_secs_f64();
-    format!(
-        "{} seeds in {seconds:.1} s: {pace:.0} seeds a second",
-        stats.seeds
-    )
+    format!("{} seeds in {seconds:.1} s: {pace:.0} seeds a second", stats.seeds)
 }
 
 fn section(text: &mut String, title: &str, counts: &BTreeMap<&'static str, u64>) {
