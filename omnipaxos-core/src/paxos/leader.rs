@@ -11,7 +11,7 @@ use crate::ballot::{Ballot, NodeId};
 use crate::storage::{PaxosState, Records, Sequence};
 use accept::Progress;
 use prepare::Promises;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a leader knows of its round. All of it is volatile: no ballot is led twice, because its
 /// promise is durable before the first Prepare leaves, and L1 wants a ballot above the promise.
@@ -21,6 +21,9 @@ pub(super) struct Leading {
     /// The latest Prepare attempt to each peer.
     sessions: BTreeMap<NodeId, SyncSession>,
     phase: Phase,
+    /// Who has answered lately, and for how many ticks that was counted (P7).
+    answered: BTreeSet<NodeId>,
+    counted: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +61,8 @@ impl Leading {
             n,
             sessions: r.peers.iter().map(|peer| (*peer, 1)).collect(),
             phase: Phase::Prepare(Promises::new(own)),
+            answered: BTreeSet::new(),
+            counted: 0,
         };
         for at in 0..r.peers.len() {
             leading.send_prepare(r, r.peers[at], None);
@@ -132,7 +137,7 @@ impl Leading {
             start: m.start,
             suffix: m.suffix,
         };
-        match &mut self.phase {
+        let handled = match &mut self.phase {
             Phase::Prepare(promises) => {
                 promises.insert(from, promised);
                 self.adopt(r)
@@ -145,7 +150,11 @@ impl Leading {
                 // Promise would have no end where everything is delivered twice.
                 progress.synchronise(r, self.n, m.s, from, &promised)
             }
+        };
+        if handled.is_ok() {
+            self.answered.insert(from);
         }
+        handled
     }
 
     /// L2: adopts the best log that a prepare quorum shows, as soon as all of it is here.
@@ -203,7 +212,9 @@ impl Leading {
             return Err(Fault::Impossible("an Accepted beyond the leader's log"));
         }
         if let Phase::Accept(progress) = &mut self.phase {
-            progress.accepted(from, m);
+            if progress.accepted(from, m) {
+                self.answered.insert(from);
+            }
             progress.decide(r, self.n);
         }
         Ok(())
@@ -317,7 +328,10 @@ impl Leading {
     pub(super) fn tick<S: Sequence, P: PaxosState>(
         &mut self,
         r: &mut Replica<S, P>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Leads, Fault> {
+        if self.is_left(r) {
+            return Ok(Leads::No);
+        }
         match &mut self.phase {
             Phase::Prepare(promises) => {
                 if promises.tick(r.limits.resend_ticks) {
@@ -330,7 +344,22 @@ impl Leading {
                 }
             }
         }
-        Ok(())
+        Ok(Leads::Yes)
+    }
+
+    /// P7, where the link to a peer that would refuse is lost: some peer has refused, and no quorum
+    /// has answered for four keepalives.
+    fn is_left<S: Sequence, P: PaxosState>(&mut self, r: &Replica<S, P>) -> bool {
+        self.counted = self.counted.saturating_add(1);
+        if self.counted < r.limits.keepalive_ticks.saturating_mul(4) {
+            return false;
+        }
+        self.counted = 0;
+        let answered = std::mem::take(&mut self.answered).len() + 1;
+        match &self.phase {
+            Phase::Prepare(promises) => promises.any_refused() && answered < r.quorum.prepare(),
+            Phase::Accept(progress) => progress.any_refused() && answered < r.quorum.accept(),
+        }
     }
 
     fn repeat_prepare<S: Sequence, P: PaxosState>(

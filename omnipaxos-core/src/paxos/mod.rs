@@ -217,8 +217,16 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         let r = &mut self.replica;
         let ticked = match &mut self.role {
             Role::Follower(follower) => follower.tick(r),
-            Role::Leader(leading) => leading.tick(r),
+            Role::Leader(leading) => match leading.tick(r) {
+                Ok(Leads::No) => {
+                    self.follow(None);
+                    Ok(())
+                }
+                Ok(Leads::Yes) => Ok(()),
+                Err(fault) => Err(fault),
+            },
         };
+        let r = &mut self.replica;
         // A decided index that goes with no other write is written once things are quiet.
         if r.storage.state_changed() && !r.storage.flushes().needed() {
             self.unwritten += 1;

@@ -69,6 +69,11 @@ impl Progress {
         }
     }
 
+    /// Whether some peer has promised a higher round.
+    pub(super) fn any_refused(&self) -> bool {
+        self.peers.values().any(|peer| peer.link == Link::Refused)
+    }
+
     /// Records a refusal and counts them.
     pub(super) fn refused(&mut self, peer: NodeId) -> usize {
         if let Some(peer) = self.peers.get_mut(&peer) {
@@ -179,10 +184,10 @@ impl Progress {
         Ok(())
     }
 
-    /// L5, the record of one peer.
-    pub(super) fn accepted(&mut self, from: NodeId, m: &Accepted) {
+    /// L5, the record of one peer. `false` when it is not synchronised.
+    pub(super) fn accepted(&mut self, from: NodeId, m: &Accepted) -> bool {
         let Some(peer) = self.peers.get_mut(&from) else {
-            return;
+            return false;
         };
         let mut news = m.decided > peer.decided;
         match &mut peer.link {
@@ -192,13 +197,14 @@ impl Progress {
                 news |= flow.confirm(m.len, m.gap);
                 peer.link = Link::Synced(flow);
             }
-            Link::Unpromised | Link::Refused => return,
+            Link::Unpromised | Link::Refused => return false,
         }
         peer.decided = peer.decided.max(m.decided);
         peer.accepted = peer.accepted.max(Some(m.len));
         if news {
             peer.waited = 0;
         }
+        true
     }
 
     /// L5: decides what an accept quorum has durably accepted in round `n`, this server among them
@@ -270,6 +276,8 @@ impl Progress {
         sessions: &BTreeMap<NodeId, SyncSession>,
     ) -> Vec<NodeId> {
         let (decided, decided_by_all) = (r.decided(), r.decided_by_all);
+        // Once somebody has refused, the others are asked whether they still follow (P7).
+        let asks = self.any_refused();
         let mut unpromised = Vec::new();
         for (&to, peer) in &mut self.peers {
             peer.waited = peer.waited.saturating_add(1);
@@ -303,6 +311,7 @@ impl Progress {
             if answer || peer.quiet >= r.limits.keepalive_ticks {
                 peer.quiet = 0;
                 let s = sessions.get(&to).copied().unwrap_or_default();
+                let answer = answer || asks;
                 let decide = Decide { n, s, decided, decided_by_all, answer };
                 r.send_early(to, Body::Decide(decide));
             }

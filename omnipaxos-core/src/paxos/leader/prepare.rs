@@ -106,6 +106,11 @@ impl Promises {
         !self.promises.contains_key(&peer) && !self.refused.contains(&peer)
     }
 
+    /// Whether some peer has promised a higher round.
+    pub(super) fn any_refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
     /// Records a refusal and counts them.
     pub(super) fn refused(&mut self, peer: NodeId) -> usize {
         self.forget(peer);

@@ -27,7 +27,7 @@ fn beyond_4_an_undecided_tail_enters_the_log_all_together() {
     );
     lab.assert_log(&["a", "b", "c"], 1);
     assert_eq!(lab.state().accepted_round, ballot(2, 2));
-    assert_eq!(lab.get(3, accept_sync(N, 1, 4, &["w", "x"], 6, 1)), [(3, accepted(N, 1, 6, 1))]);
+    assert_eq!(lab.get(3, later_part(N, 1, 4, &["w", "x"], 6, 1)), [(3, accepted(N, 1, 6, 1))]);
     lab.assert_log(&["a", "t", "u", "v", "w", "x"], 1);
     assert_eq!(lab.state().accepted_round, N);
 }
@@ -40,7 +40,7 @@ fn beyond_4_a_crash_in_the_middle_leaves_the_old_log() {
     lab.assert_log(&["a", "b", "c"], 1);
     assert_eq!(lab.state().accepted_round, ballot(2, 2));
     // What is left of the attempt is for another life.
-    lab.ignores(3, accept_sync(N, 1, 4, &["w", "x"], 6, 1));
+    lab.ignores(3, later_part(N, 1, 4, &["w", "x"], 6, 1));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn beyond_4_decided_parts_enter_the_log_at_once() {
     lab.get(3, accept_sync(N, 1, 1, &["t", "u", "v"], 6, 3));
     lab.assert_log(&["a", "t", "u"], 3);
     assert_eq!(lab.state().accepted_round, ballot(2, 2), "only decided entries entered");
-    lab.get(3, accept_sync(N, 1, 4, &["w", "x"], 6, 3));
+    lab.get(3, later_part(N, 1, 4, &["w", "x"], 6, 3));
     lab.assert_log(&["a", "t", "u", "v", "w", "x"], 3);
 }
 
@@ -58,7 +58,7 @@ fn beyond_4_a_lost_part_is_asked_for_again() {
     let mut lab = fetching();
     lab.get(3, accept_sync(N, 1, 1, &["t", "u", "v"], 9, 1));
     // Part two is lost, part three is not taken before it.
-    lab.ignores_but_hears(accept_sync(N, 1, 7, &["y"], 9, 1));
+    lab.ignores_but_hears(later_part(N, 1, 7, &["y"], 9, 1));
     let asked: Vec<_> = lab.ticks(5);
     assert_eq!(asked, [(3, sync_request(N, 1, 4))]);
 }
@@ -69,7 +69,7 @@ fn beyond_4_a_repeated_part_is_not_asked_on_from_twice() {
     let part = accept_sync(N, 1, 1, &["t", "u", "v"], 9, 1);
     assert_eq!(lab.get(3, part.clone()), [(3, sync_request(N, 1, 4))]);
     assert_eq!(lab.get(3, part), []);
-    let next = accept_sync(N, 1, 4, &["w", "x", "y"], 9, 1);
+    let next = later_part(N, 1, 4, &["w", "x", "y"], 9, 1);
     assert_eq!(lab.get(3, next), [(3, sync_request(N, 1, 7))]);
 }
 
@@ -78,7 +78,7 @@ fn beyond_4_a_stop_sign_between_parts_cuts_nothing() {
     let mut lab = fetching();
     lab.get(3, accept_sync(N, 1, 1, &["STOP"], 4, 1));
     let storage = lab.paxos.replica.storage.clone();
-    let error = lab.paxos.handle_message(message(3, accept_sync(N, 1, 2, &["x", "y"], 4, 1)));
+    let error = lab.paxos.handle_message(message(3, later_part(N, 1, 2, &["x", "y"], 4, 1)));
     error.unwrap_err();
     assert_eq!(lab.paxos.replica.storage, storage, "accepted entries were cut for nothing");
 }
@@ -154,7 +154,7 @@ fn beyond_4_learning_past_the_end_of_a_sync_completes_it() {
     lab.get(2, learn(1, &["t", "u", "v", "w", "x", "y", "z"], 8, N));
     lab.assert_log(&["a", "t", "u", "v", "w", "x", "y", "z"], 8);
     assert_eq!(lab.ticks(5)[0], (3, sync_request(N, 1, 8)));
-    let sent = lab.get(3, accept_sync(N, 1, 8, &[], 8, 8));
+    let sent = lab.get(3, later_part(N, 1, 8, &[], 8, 8));
     assert_eq!(sent, [(3, accepted(N, 1, 8, 8))]);
     assert_eq!(lab.state().accepted_round, N);
 }

@@ -236,7 +236,7 @@ pub(super) fn accept_sync(
     Body::AcceptSync(AcceptSync { n, s, first: true, start, suffix, end, decided })
 }
 
-/// A part of an AcceptSync that is not its first.
+/// A part of an AcceptSync behind the first one.
 pub(super) fn later_part(
     n: Ballot,
     s: u64,

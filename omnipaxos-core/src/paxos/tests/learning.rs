@@ -1,8 +1,8 @@
 //! Line D1 ("beyond" 3): learning decided entries from any peer.
 
 use super::lab::{
-    Lab, accept, accept_sync, accepted, ballot, later_part, learn, learn_request, message, names,
-    prepare, prepare_req, promise, propose, refuse, sync_request, tiny,
+    Lab, accept, accept_sync, accepted, ballot, later_part, learn, learn_request, message, names, prepare,
+    prepare_req, promise, propose, refuse, tiny,
 };
 use crate::ballot::Ballot;
 use crate::paxos::{Body, PaxosConfig, Promise};
@@ -221,9 +221,24 @@ fn d1_learning_between_the_parts_of_a_sync() {
     lab.get(2, learn(1, &["t", "u"], 3, ballot(4, 3)));
     lab.assert_log(&["a", "t", "u"], 3);
     let sent = lab.ticks(5);
-    assert_eq!(sent, [(3, sync_request(n, 1, 3))], "the rest is fetched from there");
+    assert_eq!(names(&sent), [(3, "SyncRequest")], "fetched again from what was learned");
     lab.get(3, later_part(n, 1, 3, &["v", "w", "x"], 6, 3));
     lab.assert_log(&["a", "t", "u", "v", "w", "x"], 3);
+}
+
+#[test]
+fn d1_a_later_part_is_never_taken_for_the_first() {
+    let mut lab = Lab::follower(tiny(), N, &["a", "b", "c", "d"], 1);
+    let n = ballot(5, 3);
+    lab.get(3, prepare(n, 1, ballot(4, 3), 9, 1, None));
+    lab.get(3, accept_sync(n, 1, 1, &["b", "y", "z"], 6, 1));
+    // Equal to what the log holds: the stale tail behind it stays.
+    lab.get(2, learn(1, &["b"], 2, ballot(4, 3)));
+    lab.assert_log(&["a", "b", "c", "d"], 2);
+    lab.get(3, later_part(n, 1, 4, &["w", "x"], 6, 4));
+    lab.assert_log(&["a", "b", "c", "d"], 2);
+    lab.get(3, later_part(n, 1, 2, &["y", "z", "w", "x"], 6, 4));
+    lab.assert_log(&["a", "b", "y", "z", "w", "x"], 4);
 }
 
 #[test]
