@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
 mod architecture;
+mod simulator;
 mod tcp;
