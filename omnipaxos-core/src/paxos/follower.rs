@@ -386,7 +386,8 @@ impl Follower {
         self.asked = false;
         self.silence = self.silence.saturating_add(1);
         let moved = std::mem::replace(&mut self.decided_at, r.decided()) != r.decided();
-        let lags = self.told > r.decided() || !matches!(self.phase, Phase::Synced { .. });
+        let synced = matches!(self.phase, Phase::Synced { .. });
+        let lags = self.told > r.decided() || !synced || !r.proposals.is_empty();
         // Once it looks for decided entries elsewhere it goes on until it is no longer behind.
         let looks = self.behind > r.limits.keepalive_ticks.saturating_mul(2);
         let counts = lags && (looks || !moved);
