@@ -3,6 +3,7 @@
 use super::cluster::{Event, Sim};
 use super::plan::{Plan, TICK};
 use crate::checker::{Check, Key};
+use crate::planted::Plant;
 use omnipaxos_core::paxos::ProposalOutcome;
 use omnipaxos_core::storage::ConfigId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +62,7 @@ impl Sim {
         });
         for from in &core {
             for to in core.iter().filter(|to| *to != from) {
-                let deaf = self.plant.is_some_and(|plant| plant.leaves_cut(*from, *to));
+                let deaf = self.plant.is_some_and(Plant::leaves_cut);
                 let held = self.network.link(*from, *to).heal();
                 self.network.link(*from, *to).cut = deaf;
                 for wire in held {
