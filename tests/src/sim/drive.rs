@@ -142,10 +142,7 @@ impl Sim {
         }
         match result {
             Ok(()) | Err(MessageError::Halted(_)) => {}
-            Err(error) if self.plant.is_some() => {
-                let _ = error;
-                self.stats.path("message found impossible");
-            }
+            Err(_) if self.plant.is_some() => self.stats.path("message found impossible"),
             Err(error) => self.checker.fail(Check::HonestPeers, error.to_string()),
         }
         self.after_input(slot, config_id);
