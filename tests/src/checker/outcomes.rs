@@ -55,6 +55,16 @@ impl Checker {
         open.map(|p| p.id).collect()
     }
 
+    /// How many proposals of `who` lie below `decided` of its log, and still have no outcome.
+    #[must_use]
+    pub fn unheard(&self, who: Who, config_id: ConfigId, decided: u64) -> usize {
+        let keys = self.by_id.values().filter_map(|key| self.proposal(*key));
+        let ours = keys.filter(|p| p.who == who && p.outcome.is_none());
+        let decided = ours
+            .filter(|p| p.place.is_some_and(|(config, at)| config == config_id && at < decided));
+        decided.count()
+    }
+
     /// What became of a proposal so far.
     #[must_use]
     pub fn outcome_of(&self, key: Key) -> Option<ProposalOutcome> {

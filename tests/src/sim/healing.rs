@@ -193,7 +193,7 @@ impl Sim {
         }
         let (core, newest) = (healing.core.clone(), self.checker.newest());
         let mut states = Vec::new();
-        let mut lost = Vec::new();
+        let mut lost = 0;
         for slot in core {
             let who = self.servers[slot].who();
             for config_id in self.servers[slot].running() {
@@ -203,9 +203,7 @@ impl Sim {
                     continue;
                 };
                 let (decided, end) = (node.paxos.decided_index(), node.paxos.log_len());
-                if decided == self.checker.decided_len(config_id) {
-                    lost.extend(unresolved.iter().copied());
-                }
+                lost += self.checker.unheard(who, config_id, decided);
                 states.push(format!(
                     "{} in {config_id}: {decided}/{end}, promised {}, follows {:?}, open {}",
                     who.pid,
@@ -217,7 +215,7 @@ impl Sim {
         }
         let bound = self.plan.bound();
         let detail = format!("newest {newest}, within {bound} units: {}", states.join("; "));
-        let check = if lost.is_empty() { Check::Liveness } else { Check::NeverLost };
+        let check = if lost == 0 { Check::Liveness } else { Check::NeverLost };
         self.checker.fail(check, detail);
     }
 }

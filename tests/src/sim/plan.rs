@@ -233,7 +233,8 @@ fn paxos(rng: &mut Rng) -> PaxosConfig {
     config.keepalive_ticks = rng.between(5, 50) as u32;
     if rng.chance(40) {
         config.accept_frame_bytes = rng.between(1, 200);
-        config.sync_chunk_bytes = rng.between(1, 300);
+        // Not one entry a part: a leader would fetch a long log over a bad link for ever.
+        config.sync_chunk_bytes = rng.between(150, 600);
         config.window_bytes = rng.between(1, 600);
     }
     if rng.chance(20) {

@@ -1,8 +1,8 @@
 //! Line D1 ("beyond" 3): learning decided entries from any peer.
 
 use super::lab::{
-    Lab, accept, accept_sync, accepted, ballot, later_part, learn, learn_request, message, names, prepare,
-    prepare_req, promise, propose, refuse, tiny,
+    Lab, accept, accept_sync, accepted, ballot, later_part, learn, learn_request, message, names,
+    prepare, prepare_req, promise, propose, refuse, tiny,
 };
 use crate::ballot::Ballot;
 use crate::paxos::{Body, PaxosConfig, Promise};
