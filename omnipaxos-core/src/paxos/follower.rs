@@ -27,6 +27,8 @@ pub(super) struct Follower {
     decided_at: u64,
     /// Ticks since something was sent again.
     waited: u32,
+    /// Ticks since a peer was asked for decided entries.
+    sought: u32,
     /// Ticks since own proposals were forwarded without any of them entering the log.
     stuck: u32,
     /// What came next of them in the log at the last tick.
@@ -389,28 +391,36 @@ impl Follower {
         let synced = matches!(self.phase, Phase::Synced { .. });
         let lags = self.told > r.decided() || !synced || !r.proposals.is_empty();
         // Once it looks for decided entries elsewhere it goes on until it is no longer behind.
-        let looks = self.behind > r.limits.keepalive_ticks.saturating_mul(2);
-        let counts = lags && (looks || !moved);
+        let patience = r.limits.keepalive_ticks.saturating_mul(2);
+        let counts = lags && (self.behind > patience || !moved);
         self.behind = if counts { self.behind.saturating_add(1) } else { 0 };
+        let silent = self.silence > patience;
         self.waited += 1;
         if self.waited >= r.limits.resend_ticks {
             self.waited = 0;
-            self.repair(r)?;
+            self.repair(r, silent)?;
+        }
+        // On a clock of its own: a leader that is heard but does not hear starts the other one over.
+        self.sought = self.sought.saturating_add(1);
+        let unsynced = self.phase == Phase::Unsynced;
+        if (silent || unsynced || self.behind > patience) && self.sought >= r.limits.resend_ticks {
+            self.request_learning(r);
         }
         self.tick_proposals(r);
         Ok(())
     }
 
-    /// Sends again what may have been lost, and looks for decided entries elsewhere when the leader
-    /// is not heard.
-    fn repair<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) -> Result<(), Fault> {
-        let silent = self.silence > r.limits.keepalive_ticks.saturating_mul(2);
+    /// Sends again what may have been lost.
+    fn repair<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        silent: bool,
+    ) -> Result<(), Fault> {
         match &self.phase {
             Phase::Unsynced => {
                 for at in 0..r.peers.len() {
                     self.request_prepare(r, r.peers[at]);
                 }
-                self.request_learning(r);
             }
             Phase::Promised { .. } => self.repeat_promise(r)?,
             Phase::Synced { .. } if silent => {
@@ -418,15 +428,12 @@ impl Follower {
             }
             Phase::Synced { .. } => {}
         }
-        let behind = self.behind > r.limits.keepalive_ticks.saturating_mul(2);
-        if (silent || behind) && self.phase != Phase::Unsynced {
-            self.request_learning(r);
-        }
         Ok(())
     }
 
     /// Asks the next peer in turn for decided entries (D1).
     fn request_learning<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
+        self.sought = 0;
         if let Some(peer) = self.donor.next(&r.peers) {
             r.send_early(peer, Body::LearnRequest(LearnRequest { from: r.decided() }));
         }

@@ -24,6 +24,8 @@ pub(super) struct Leading {
     /// Who has answered lately, and for how many ticks that was counted (P7).
     answered: BTreeSet<NodeId>,
     counted: u32,
+    /// The highest round that a refusal named.
+    refused_for: Ballot,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +65,7 @@ impl Leading {
             phase: Phase::Prepare(Promises::new(own)),
             answered: BTreeSet::new(),
             counted: 0,
+            refused_for: n,
         };
         for at in 0..r.peers.len() {
             leading.send_prepare(r, r.peers[at], None);
@@ -225,7 +228,11 @@ impl Leading {
         &mut self,
         r: &mut Replica<S, P>,
         from: NodeId,
+        promised: Ballot,
     ) -> Leads {
+        if r.is_peer(promised.pid) {
+            self.refused_for = self.refused_for.max(promised);
+        }
         let refused = match &mut self.phase {
             Phase::Prepare(promises) => promises.refused(from),
             Phase::Accept(progress) => progress.refused(from),
@@ -246,7 +253,7 @@ impl Leading {
         promised: Ballot,
     ) -> Leads {
         if promised > self.n {
-            return self.on_refused(r, from);
+            return self.on_refused(r, from, promised);
         }
         self.prepare_again(r, from);
         Leads::Yes
@@ -330,6 +337,9 @@ impl Leading {
         r: &mut Replica<S, P>,
     ) -> Result<Leads, Fault> {
         if self.is_left(r) {
+            // Promising the other round tells the election that this one is over: it would count on
+            // this server for ever otherwise. (A promise may rise at any time.)
+            r.storage.promise(self.refused_for);
             return Ok(Leads::No);
         }
         match &mut self.phase {

@@ -500,7 +500,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         }
         let mut leads = Leads::Yes;
         self.leading(m.n, |leading, r| {
-            leads = leading.on_refused(r, from);
+            leads = leading.on_refused(r, from, m.promised);
             Ok(())
         })?;
         if leads == Leads::No {

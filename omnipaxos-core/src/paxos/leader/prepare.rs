@@ -15,6 +15,9 @@ pub(super) struct Promises {
     /// The leader's own promise counts once this flush has ended.
     own: FlushId,
     source: Option<Source>,
+    /// Who was a source and did not answer. Their logs are left aside where a quorum is there without
+    /// them: any prepare quorum shows what may be chosen.
+    avoided: BTreeSet<NodeId>,
     /// Who was asked last for decided entries, and from where.
     learning: Option<(NodeId, u64)>,
     waited: u32,
@@ -55,6 +58,7 @@ impl Promises {
             refused: BTreeSet::new(),
             own,
             source: None,
+            avoided: BTreeSet::new(),
             learning: None,
             waited: 0,
             seen: (0, 0),
@@ -132,8 +136,8 @@ impl Promises {
         r: &mut Replica<S, P>,
     ) -> Result<Option<(NodeId, Option<u64>)>, Fault> {
         let mine = (r.storage.state().accepted_round, r.storage.end_index());
-        let best = self.promises.iter().max_by_key(|(_, p)| (p.accepted_round, p.len));
-        let Some((&peer, best)) = best.filter(|(_, p)| (p.accepted_round, p.len) > mine) else {
+        let best = self.best(r).filter(|(_, p)| (p.accepted_round, p.len) > mine);
+        let Some((peer, best)) = best.map(|(peer, p)| (peer, p.clone())) else {
             self.source = None;
             return Ok(None);
         };
@@ -150,7 +154,6 @@ impl Promises {
             if higher { r.decided() } else { r.storage.end_index() }
         };
         if !best.covers(base(r)) && best.decided > r.decided() {
-            let best = best.clone();
             best.learn(r)?;
             if best.decided > r.decided() {
                 let from = r.decided();
@@ -186,7 +189,7 @@ impl Promises {
         let mine = (r.storage.state().accepted_round, r.storage.end_index());
         match &self.source {
             Some(source) => source.next >= source.len && source.start <= mine.1,
-            None => self.promises.values().all(|p| (p.accepted_round, p.len) <= mine),
+            None => self.best(r).is_none_or(|(_, p)| (p.accepted_round, p.len) <= mine),
         }
     }
 
@@ -232,11 +235,24 @@ impl Promises {
         }
         if self.repeats > SOURCE_REPEATS {
             self.repeats = 0;
-            let best = self.promises.iter().max_by_key(|(_, p)| (p.accepted_round, p.len));
-            if let Some((&peer, _)) = best {
-                self.forget(peer);
+            let slow = self.best(r).map(|(peer, _)| peer);
+            let others = self.promises.keys().filter(|peer| !self.avoided.contains(peer));
+            // Without another quorum there is nothing else to do than to ask on.
+            if let Some(slow) = slow
+                && others.filter(|peer| **peer != slow).count() + 1 >= r.quorum.prepare()
+            {
+                self.avoided.insert(slow);
+                self.source = None;
             }
         }
+    }
+
+    /// The promise with the best log, of a prepare quorum.
+    fn best<S: Sequence, P: PaxosState>(&self, r: &Replica<S, P>) -> Option<(NodeId, &Promised)> {
+        let others = self.promises.keys().filter(|peer| !self.avoided.contains(peer)).count();
+        let enough = others + 1 >= r.quorum.prepare();
+        let usable = self.promises.iter().filter(|(p, _)| !enough || !self.avoided.contains(p));
+        usable.max_by_key(|(_, p)| (p.accepted_round, p.len)).map(|(peer, p)| (*peer, p))
     }
 
     /// One tick; `true` when it is time to send again.
