@@ -400,7 +400,8 @@ impl Follower {
             self.waited = 0;
             self.repair(r, silent)?;
         }
-        // On a clock of its own: a leader that is heard but does not hear starts the other one over.
+        // On a clock of its own: a leader that is heard but does not hear starts the other one
+        // over.
         self.sought = self.sought.saturating_add(1);
         let unsynced = self.phase == Phase::Unsynced;
         if (silent || unsynced || self.behind > patience) && self.sought >= r.limits.resend_ticks {

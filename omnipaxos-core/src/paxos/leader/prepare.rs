@@ -15,8 +15,8 @@ pub(super) struct Promises {
     /// The leader's own promise counts once this flush has ended.
     own: FlushId,
     source: Option<Source>,
-    /// Who was a source and did not answer. Their logs are left aside where a quorum is there without
-    /// them: any prepare quorum shows what may be chosen.
+    /// Who was a source and did not answer. Their logs are left aside where a quorum is there
+    /// without them: any prepare quorum shows what may be chosen.
     avoided: BTreeSet<NodeId>,
     /// Who was asked last for decided entries, and from where.
     learning: Option<(NodeId, u64)>,
