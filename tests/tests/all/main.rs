@@ -5,3 +5,4 @@
 mod architecture;
 mod simulator;
 mod tcp;
+mod traces;
