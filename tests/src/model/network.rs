@@ -1,0 +1,69 @@
+//! Which messages can still do something.
+//!
+//! States that differ only in messages that no receiver will ever react to are the same state for
+//! every property, so such messages are taken off the network. What is durable is never taken
+//! back, which is why only durable promises count here.
+
+use super::scope::Scope;
+use super::shared::Shared;
+use super::state::State;
+use omnipaxos_core::paxos::{
+    Accept, AcceptSync, Ballot, Body, Decide, Message, NodeId, Prepare, SyncSession,
+};
+
+/// Takes messages off the network that nobody will ever react to again.
+pub(super) fn prune(scope: &Scope, state: &mut State) {
+    if scope.fault.is_some() {
+        return;
+    }
+    let all = std::mem::take(&mut state.network);
+    let promised = |pid: NodeId| {
+        let at = scope.pids.iter().position(|known| *known == pid);
+        at.map(|at| state.servers[at].written.promised).unwrap_or_default()
+    };
+    let prepared_again = |m: &Message, n: Ballot, s: SyncSession| {
+        all.iter().any(|other| match &other.body {
+            Body::Prepare(p) => (p.n, other.to) == (n, m.from) && p.s > s,
+            _ => false,
+        })
+    };
+    let alive = |m: &Message| match &m.body {
+        // Whoever promised more leads this round no more (L1), and a new attempt makes answers to
+        // earlier ones late.
+        Body::Promise(b) => promised(m.to) <= b.n && !prepared_again(m, b.n, b.s),
+        Body::Accepted(b) => promised(m.to) <= b.n && !prepared_again(m, b.n, b.s),
+        Body::SyncRequest(b) => promised(m.to) <= b.n && !prepared_again(m, b.n, b.s),
+        Body::Refuse(b) => promised(m.to) <= b.n,
+        // It would be refused, and the refusal ignored.
+        Body::Prepare(Prepare { n, .. })
+        | Body::AcceptSync(AcceptSync { n, .. })
+        | Body::Accept(Accept { n, .. })
+        | Body::Decide(Decide { n, .. }) => promised(m.to) <= *n || promised(n.pid) <= *n,
+        // Only a leader answers.
+        Body::PrepareReq(_) => {
+            let owned = scope.ballots.iter().filter(|ballot| ballot.pid == m.to);
+            owned.max().is_some_and(|ballot| promised(m.to) <= *ballot)
+        }
+        Body::LearnRequest(_) | Body::Learn(_) | Body::Propose(_) => true,
+    };
+    let kept: Vec<Shared<Message>> = all.iter().filter(|m| alive(m)).cloned().collect();
+    state.network = kept;
+}
+
+/// The Prepare attempt that a message belongs to.
+pub(super) fn attempt(message: &Message) -> SyncSession {
+    match &message.body {
+        Body::Prepare(m) => m.s,
+        Body::Promise(m) => m.s,
+        Body::AcceptSync(m) => m.s,
+        Body::SyncRequest(m) => m.s,
+        Body::Accept(m) => m.s,
+        Body::Accepted(m) => m.s,
+        Body::Decide(m) => m.s,
+        Body::PrepareReq(_)
+        | Body::Refuse(_)
+        | Body::LearnRequest(_)
+        | Body::Learn(_)
+        | Body::Propose(_) => 0,
+    }
+}
