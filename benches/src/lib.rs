@@ -1,0 +1,18 @@
+//! Partial connectivity in virtual time: the same clocks, delays, clients and faults drive
+//! omnipaxos-core, the crate `omnipaxos` and the crate `raft`, one after the other.
+//!
+//! A run is a function of its seed: nothing here reads a clock or rolls dice of its own. What is
+//! measured, and how each library is set up, is in docs/PERFORMANCE.md.
+
+pub mod cluster;
+pub mod dice;
+pub mod experiment;
+pub mod history;
+pub mod library;
+pub mod links;
+pub mod peer;
+pub mod peers;
+pub mod report;
+pub mod scenario;
+pub mod summary;
+pub mod units;
