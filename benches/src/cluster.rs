@@ -4,7 +4,8 @@ use crate::dice::{Dice, Use};
 use crate::history::{Divergence, History};
 use crate::links::Links;
 use crate::peer::{Leadership, NodeId, Peer, PeerError};
-use crate::units::{PROPOSE_EVERY, TICK, TIMEOUT};
+use crate::queue::Queue;
+use crate::units::{BOOT, PROPOSE_EVERY, TICK};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -23,65 +24,70 @@ pub enum RunError {
 }
 
 enum Event<M> {
+    Boot(NodeId),
     Tick(NodeId),
     Propose(NodeId),
-    Arrive { from: NodeId, to: NodeId, message: M },
+    Arrive {
+        from: NodeId,
+        to: NodeId,
+        message: M,
+    },
 }
 
-/// Servers 1 ..= n of one library.
-pub struct Cluster<P: Peer> {
+/// Servers 1 ..= n of one library, made by `boot`.
+pub struct Cluster<P, B>
+where
+    P: Peer,
+    B: Fn(NodeId) -> Result<P, PeerError>,
+{
+    boot: B,
     /// The links between the servers.
     pub links: Links,
     /// What happened so far.
     pub history: History,
-    now: u64,
     /// Those that are up, with the state that the timeline has shown last.
     servers: BTreeMap<NodeId, (P, String)>,
-    /// By time, then in the order in which they were made.
-    queue: BTreeMap<(u64, u64), Event<P::Message>>,
-    events: u64,
+    queue: Queue<Event<P::Message>>,
     next_command: u64,
     outgoing: Vec<(NodeId, P::Message)>,
     decided: Vec<u64>,
+    due: Vec<Event<P::Message>>,
 }
 
-impl<P: Peer> Cluster<P> {
-    /// Starts the servers. Their clocks are up to one timeout apart.
-    ///
-    /// # Errors
-    /// [`PeerError`] when a server does not start.
-    pub fn start(
-        dice: Dice,
-        links: Links,
-        servers: u64,
-        history: History,
-        start: impl Fn(NodeId) -> Result<P, PeerError>,
-    ) -> Result<Self, PeerError> {
+impl<P, B> Cluster<P, B>
+where
+    P: Peer,
+    B: Fn(NodeId) -> Result<P, PeerError>,
+{
+    /// A cluster in which nothing has happened yet. Its servers will boot within [`BOOT`], in any
+    /// order, so that any of them may be elected first; their clocks start when they do.
+    #[must_use]
+    pub fn new(dice: Dice, links: Links, servers: u64, history: History, boot: B) -> Self {
         let mut cluster = Self {
+            boot,
             links,
             history,
-            now: 0,
             servers: BTreeMap::new(),
-            queue: BTreeMap::new(),
-            events: 0,
+            // Nothing is further ahead than a server's start.
+            queue: Queue::new(BOOT),
             next_command: 0,
             outgoing: Vec::new(),
             decided: Vec::new(),
+            due: Vec::new(),
         };
         for pid in 1..=servers {
-            cluster.servers.insert(pid, (start(pid)?, String::new()));
-            let phase = dice.below(TIMEOUT, Use::ClockPhase, [pid, 0, 0]);
-            cluster.schedule(phase, Event::Tick(pid));
+            let boot = dice.below(BOOT, Use::ClockPhase, [pid, 0, 0]);
+            cluster.queue.push(1 + boot, Event::Boot(pid));
             let phase = dice.below(PROPOSE_EVERY, Use::ClientPhase, [pid, 0, 0]);
-            cluster.schedule(phase, Event::Propose(pid));
+            cluster.queue.push(1 + phase, Event::Propose(pid));
         }
-        Ok(cluster)
+        cluster
     }
 
     /// Virtual time.
     #[must_use]
     pub fn now(&self) -> u64 {
-        self.now
+        self.queue.now()
     }
 
     /// The number of the command that is proposed next.
@@ -94,7 +100,8 @@ impl<P: Peer> Cluster<P> {
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
         let leads = |(pid, (peer, _)): (&NodeId, &(P, String))| {
-            peer.leadership().filter(|leadership| leadership.pid == *pid)
+            peer.leadership()
+                .filter(|leadership| leadership.pid == *pid)
         };
         let leaders = self.servers.iter().filter_map(leads);
         leaders.max().map(|Leadership { pid, .. }| pid)
@@ -110,26 +117,30 @@ impl<P: Peer> Cluster<P> {
     /// # Errors
     /// [`RunError`] when a library fails, or decides different logs.
     pub fn run_until(&mut self, end: u64) -> Result<(), RunError> {
-        while let Some(first) = self.queue.first_entry() {
-            let (time, _) = *first.key();
-            if time > end {
-                break;
+        while self.queue.now() < end {
+            let mut due = std::mem::take(&mut self.due);
+            self.queue.advance(&mut due);
+            for event in due.drain(..) {
+                self.handle(event)?;
             }
-            self.now = time;
-            let event = first.remove();
-            self.handle(event)?;
+            self.due = due;
         }
-        self.now = end;
         Ok(())
     }
 
     fn handle(&mut self, event: Event<P::Message>) -> Result<(), RunError> {
         match event {
+            Event::Boot(pid) => {
+                let peer = (self.boot)(pid)?;
+                self.servers.insert(pid, (peer, String::new()));
+                self.after(pid)?;
+                self.queue.push(self.now() + TICK, Event::Tick(pid));
+            }
             Event::Tick(pid) => {
                 if let Some((peer, _)) = self.servers.get_mut(&pid) {
                     peer.tick()?;
                     self.after(pid)?;
-                    self.schedule(TICK, Event::Tick(pid));
+                    self.queue.push(self.now() + TICK, Event::Tick(pid));
                 }
             }
             Event::Propose(pid) => {
@@ -140,7 +151,8 @@ impl<P: Peer> Cluster<P> {
                     peer.propose(command)?;
                     self.after(pid)?;
                 }
-                self.schedule(PROPOSE_EVERY, Event::Propose(pid));
+                self.queue
+                    .push(self.now() + PROPOSE_EVERY, Event::Propose(pid));
             }
             Event::Arrive { from, to, message } => {
                 if let Some((peer, _)) = self.servers.get_mut(&to)
@@ -156,7 +168,7 @@ impl<P: Peer> Cluster<P> {
 
     /// Takes all outputs of a server that got an input.
     fn after(&mut self, pid: NodeId) -> Result<(), RunError> {
-        let now = self.now;
+        let now = self.now();
         let mut outgoing = std::mem::take(&mut self.outgoing);
         let Some((peer, shown)) = self.servers.get_mut(&pid) else {
             return Ok(());
@@ -179,15 +191,11 @@ impl<P: Peer> Cluster<P> {
         for (to, message) in outgoing.drain(..) {
             if let Some(arrival) = self.links.send(pid, to, now) {
                 let from = pid;
-                self.schedule(arrival - now, Event::Arrive { from, to, message });
+                self.queue
+                    .push(arrival, Event::Arrive { from, to, message });
             }
         }
         self.outgoing = outgoing;
         Ok(())
-    }
-
-    fn schedule(&mut self, delay: u64, event: Event<P::Message>) {
-        self.events += 1;
-        self.queue.insert((self.now + delay, self.events), event);
     }
 }

@@ -35,18 +35,23 @@ pub struct Run {
     pub timeline: Vec<(u64, String)>,
 }
 
-/// Runs `schedule` with servers that `start` makes.
+/// Runs `schedule` with servers that `boot` makes.
 ///
 /// # Errors
 /// [`RunError`] when a library fails, decides different logs, or never elects a leader.
 pub fn run<P: Peer>(
     schedule: &Schedule,
     traced: bool,
-    start: impl Fn(NodeId) -> Result<P, PeerError>,
+    boot: impl Fn(NodeId) -> Result<P, PeerError>,
 ) -> Result<Run, RunError> {
-    let Schedule { dice, servers, scenario, .. } = *schedule;
+    let Schedule {
+        dice,
+        servers,
+        scenario,
+        ..
+    } = *schedule;
     let links = Links::new(dice, schedule.slowest_hop);
-    let mut cluster = Cluster::start(dice, links, servers, History::new(traced), start)?;
+    let mut cluster = Cluster::new(dice, links, servers, History::new(traced), boot);
     cluster.run_until(schedule.prepared_at())?;
     let parts = schedule.parts(wait_for_leader(&mut cluster)?);
     scenario.prepare(&mut cluster.links, parts);
@@ -54,7 +59,12 @@ pub fn run<P: Peer>(
 
     let (fault, first) = (cluster.now(), cluster.next_command());
     scenario.strike(&mut cluster, servers, parts);
-    let story = || format!("{scenario:?}: the leader is {}, the hub {}", parts.leader, parts.hub);
+    let story = || {
+        format!(
+            "{scenario:?}: the leader is {}, the hub {}",
+            parts.leader, parts.hub
+        )
+    };
     cluster.history.note(fault, story);
     let give_up = fault + WATCHED_TIMEOUTS * TIMEOUT;
     while cluster.history.first_decision(first).is_none() && cluster.now() < give_up {
@@ -72,7 +82,11 @@ pub fn run<P: Peer>(
 }
 
 /// Rarely a library has no leader when the fault is due: then it waits for one.
-fn wait_for_leader<P: Peer>(cluster: &mut Cluster<P>) -> Result<NodeId, RunError> {
+fn wait_for_leader<P, B>(cluster: &mut Cluster<P, B>) -> Result<NodeId, RunError>
+where
+    P: Peer,
+    B: Fn(NodeId) -> Result<P, PeerError>,
+{
     for _ in 0..WATCHED_TIMEOUTS {
         if let Some(leader) = cluster.leader() {
             return Ok(leader);
@@ -83,7 +97,9 @@ fn wait_for_leader<P: Peer>(cluster: &mut Cluster<P>) -> Result<NodeId, RunError
 }
 
 fn measure(history: &History, fault: u64, decided: Option<u64>, end: u64) -> Outcome {
-    let gaps = decided.map(|from| history.gaps(from, end, 0)).unwrap_or_default();
+    let gaps = decided
+        .map(|from| history.gaps(from, end, 0))
+        .unwrap_or_default();
     Outcome {
         took: decided.map(|time| time - fault),
         changes_before: decided.map_or(0, |time| history.changes(fault, time)),
@@ -96,7 +112,9 @@ fn measure(history: &History, fault: u64, decided: Option<u64>, end: u64) -> Out
 /// The timeline with the decision in it.
 fn timeline(mut history: History, decided: Option<u64>) -> Vec<(u64, String)> {
     if let Some(time) = decided {
-        history.note(time, || "an entry that was proposed after the fault is decided".to_owned());
+        history.note(time, || {
+            "an entry that was proposed after the fault is decided".to_owned()
+        });
     }
     let mut timeline = history.timeline().to_vec();
     timeline.sort_by_key(|(time, _)| *time);

@@ -12,6 +12,7 @@ pub mod library;
 pub mod links;
 pub mod peer;
 pub mod peers;
+pub mod queue;
 pub mod report;
 pub mod scenario;
 pub mod summary;

@@ -31,7 +31,9 @@ impl Links {
         if !self.up(from, to) {
             return None;
         }
-        let hop = self.dice.below(self.slowest_hop, Use::Delay, [from, to, now]);
+        let hop = self
+            .dice
+            .below(self.slowest_hop, Use::Delay, [from, to, now]);
         let last = self.last_arrival.entry((from, to)).or_default();
         *last = (*last).max(now + 1 + hop);
         Some(*last)

@@ -3,8 +3,8 @@
 use crate::cluster::Cluster;
 use crate::dice::{Dice, Use};
 use crate::links::Links;
-use crate::peer::{NodeId, Peer};
-use crate::units::TIMEOUT;
+use crate::peer::{NodeId, Peer, PeerError};
+use crate::units::{SETTLED, TIMEOUT};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -63,7 +63,11 @@ impl Scenario {
     }
 
     /// The fault.
-    pub fn strike<P: Peer>(self, cluster: &mut Cluster<P>, servers: u64, parts: Parts) {
+    pub fn strike<P, B>(self, cluster: &mut Cluster<P, B>, servers: u64, parts: Parts)
+    where
+        P: Peer,
+        B: Fn(NodeId) -> Result<P, PeerError>,
+    {
         let Parts { leader, hub } = parts;
         match self {
             Self::Crash => cluster.crash(leader),
@@ -107,7 +111,7 @@ impl Schedule {
     /// When the fault is prepared: the cluster has settled, and clocks are in no special position.
     #[must_use]
     pub fn prepared_at(&self) -> u64 {
-        20 * TIMEOUT + self.dice.below(TIMEOUT, Use::FaultPhase, [0; 3])
+        SETTLED + self.dice.below(TIMEOUT, Use::FaultPhase, [0; 3])
     }
 
     /// Picks the hub among the servers that do not lead.

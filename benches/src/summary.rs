@@ -185,7 +185,11 @@ mod tests {
 
     #[test]
     fn stalled_seeds_are_the_longest() {
-        let outcomes = [outcome(None, 0), outcome(Some(1500), 4), outcome(Some(500), 2)];
+        let outcomes = [
+            outcome(None, 0),
+            outcome(Some(1500), 4),
+            outcome(Some(500), 2),
+        ];
         let case = Case {
             scenario: Scenario::Chained,
             servers: 3,
@@ -193,7 +197,10 @@ mod tests {
             slowest_hop: 300,
         };
         let row = Row::of(case, &outcomes);
-        assert_eq!((row.p50, row.max, row.stalled), (Some(1.5), None, 1.0 / 3.0));
+        assert_eq!(
+            (row.p50, row.max, row.stalled),
+            (Some(1.5), None, 1.0 / 3.0)
+        );
         assert_eq!((row.changes_after, row.changes_after_mean), (4, 2.0));
         assert_eq!(worst(&outcomes), Some(0));
     }

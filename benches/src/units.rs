@@ -21,6 +21,12 @@ pub const RESEND_TICKS: u32 = TIMEOUT_TICKS;
 /// Instants that the slowest hop takes.
 pub const SLOWEST_HOP: u64 = 3 * TIMEOUT / 10;
 
+/// Instants within which all servers boot.
+pub const BOOT: u64 = 10 * TIMEOUT;
+
+/// Instants after which a fault may happen: the cluster has settled.
+pub const SETTLED: u64 = BOOT + 10 * TIMEOUT;
+
 /// Without a decision for so many timeouts, a cluster has stalled; and so long it is watched after
 /// the first decision.
 pub const WATCHED_TIMEOUTS: u64 = 200;

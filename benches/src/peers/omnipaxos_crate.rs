@@ -72,10 +72,7 @@ impl Peer for OmniPaxosPeer {
         appended.map_err(|error| PeerError::new(self.pid, format!("{error:?}")))
     }
 
-    fn take_outgoing(
-        &mut self,
-        to: &mut Vec<(NodeId, Message<Command>)>,
-    ) -> Result<(), PeerError> {
+    fn take_outgoing(&mut self, to: &mut Vec<(NodeId, Message<Command>)>) -> Result<(), PeerError> {
         self.server.take_outgoing_messages(&mut self.buffer);
         to.extend(self.buffer.drain(..).map(|m| (m.get_receiver(), m)));
         Ok(())
@@ -104,7 +101,10 @@ impl Peer for OmniPaxosPeer {
 
     fn status(&self) -> String {
         let promised = self.server.get_promise();
-        let accepts = self.server.get_current_leader().is_some_and(|(_, accepts)| accepts);
+        let accepts = self
+            .server
+            .get_current_leader()
+            .is_some_and(|(_, accepts)| accepts);
         let phase = if accepts { ", phase Accept" } else { "" };
         format!("promised {}@{}{phase}", promised.n, promised.pid)
     }

@@ -96,7 +96,11 @@ impl Peer for OurPeer {
         let messages = self.replica.get_outgoing_msgs();
         self.election.handle_promised(self.replica.promised());
         let heartbeats = self.election.get_outgoing_msgs();
-        to.extend(heartbeats.into_iter().map(|m| (m.to, OurMessage::Heartbeat(m))));
+        to.extend(
+            heartbeats
+                .into_iter()
+                .map(|m| (m.to, OurMessage::Heartbeat(m))),
+        );
         to.extend(messages.into_iter().map(|m| (m.to, OurMessage::Replica(m))));
         // An outcome for each proposal: the log itself is what is measured.
         drop(self.replica.take_outcomes());
@@ -128,7 +132,11 @@ impl Peer for OurPeer {
         let connected = self.election.is_quorum_connected();
         format!(
             "{}, promised {promised}{}",
-            if connected { "quorum-connected" } else { "no quorum" },
+            if connected {
+                "quorum-connected"
+            } else {
+                "no quorum"
+            },
             if synchronised { ", in sync" } else { "" },
         )
     }

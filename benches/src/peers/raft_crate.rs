@@ -3,7 +3,7 @@
 use crate::dice::{Dice, Use};
 use crate::peer::{Leadership, NodeId, Peer, PeerError, command_in};
 use crate::units::{HEARTBEAT_TICKS, TIMEOUT_TICKS};
-use raft::prelude::{Config, ConfState, Entry, Message};
+use raft::prelude::{ConfState, Config, Entry, Message};
 use raft::storage::MemStorage;
 use raft::{Error, RawNode, StateRole};
 use slog::{Discard, Logger, o};
@@ -36,12 +36,7 @@ impl RaftPeer {
     ///
     /// # Errors
     /// [`PeerError`] when the settings are refused.
-    pub fn start(
-        pid: NodeId,
-        servers: u64,
-        mode: RaftMode,
-        dice: Dice,
-    ) -> Result<Self, PeerError> {
+    pub fn start(pid: NodeId, servers: u64, mode: RaftMode, dice: Dice) -> Result<Self, PeerError> {
         let steady = mode == RaftMode::PreVoteCheckQuorum;
         let config = Config {
             id: pid,
@@ -75,8 +70,12 @@ impl RaftPeer {
         let timeout = TIMEOUT_TICKS as usize;
         if self.node.raft.randomized_election_timeout() >= 2 * timeout {
             let of = [self.pid, self.drawn, 0];
-            let more = self.dice.below(u64::from(TIMEOUT_TICKS), Use::RaftTimeout, of);
-            self.node.raft.set_randomized_election_timeout(timeout + more as usize);
+            let more = self
+                .dice
+                .below(u64::from(TIMEOUT_TICKS), Use::RaftTimeout, of);
+            self.node
+                .raft
+                .set_randomized_election_timeout(timeout + more as usize);
             self.drawn += 1;
         }
     }
