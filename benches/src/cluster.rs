@@ -5,7 +5,7 @@ use crate::history::{Divergence, History};
 use crate::links::Links;
 use crate::peer::{Leadership, NodeId, Peer, PeerError};
 use crate::queue::Queue;
-use crate::units::{BOOT, PROPOSE_EVERY, TICK};
+use crate::units::{BOOT, PROPOSALS, TICK, TIMEOUT};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -27,11 +27,7 @@ enum Event<M> {
     Boot(NodeId),
     Tick(NodeId),
     Propose(NodeId),
-    Arrive {
-        from: NodeId,
-        to: NodeId,
-        message: M,
-    },
+    Arrive { from: NodeId, to: NodeId, message: M },
 }
 
 /// Servers 1 ..= n of one library, made by `boot`.
@@ -49,6 +45,8 @@ where
     servers: BTreeMap<NodeId, (P, String)>,
     queue: Queue<Event<P::Message>>,
     next_command: u64,
+    /// Instants between two proposals of one client.
+    propose_every: u64,
     outgoing: Vec<(NodeId, P::Message)>,
     decided: Vec<u64>,
     due: Vec<Event<P::Message>>,
@@ -71,6 +69,7 @@ where
             // Nothing is further ahead than a server's start.
             queue: Queue::new(BOOT),
             next_command: 0,
+            propose_every: servers * TIMEOUT / PROPOSALS,
             outgoing: Vec::new(),
             decided: Vec::new(),
             due: Vec::new(),
@@ -78,7 +77,7 @@ where
         for pid in 1..=servers {
             let boot = dice.below(BOOT, Use::ClockPhase, [pid, 0, 0]);
             cluster.queue.push(1 + boot, Event::Boot(pid));
-            let phase = dice.below(PROPOSE_EVERY, Use::ClientPhase, [pid, 0, 0]);
+            let phase = dice.below(cluster.propose_every, Use::ClientPhase, [pid, 0, 0]);
             cluster.queue.push(1 + phase, Event::Propose(pid));
         }
         cluster
@@ -100,8 +99,7 @@ where
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
         let leads = |(pid, (peer, _)): (&NodeId, &(P, String))| {
-            peer.leadership()
-                .filter(|leadership| leadership.pid == *pid)
+            peer.leadership().filter(|leadership| leadership.pid == *pid)
         };
         let leaders = self.servers.iter().filter_map(leads);
         leaders.max().map(|Leadership { pid, .. }| pid)
@@ -151,8 +149,7 @@ where
                     peer.propose(command)?;
                     self.after(pid)?;
                 }
-                self.queue
-                    .push(self.now() + PROPOSE_EVERY, Event::Propose(pid));
+                self.queue.push(self.now() + self.propose_every, Event::Propose(pid));
             }
             Event::Arrive { from, to, message } => {
                 if let Some((peer, _)) = self.servers.get_mut(&to)
@@ -191,11 +188,106 @@ where
         for (to, message) in outgoing.drain(..) {
             if let Some(arrival) = self.links.send(pid, to, now) {
                 let from = pid;
-                self.queue
-                    .push(arrival, Event::Arrive { from, to, message });
+                self.queue.push(arrival, Event::Arrive { from, to, message });
             }
         }
         self.outgoing = outgoing;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cluster;
+    use crate::dice::Dice;
+    use crate::history::History;
+    use crate::links::Links;
+    use crate::peer::{Leadership, NodeId, Peer, PeerError};
+    use crate::units::{BOOT, PROPOSALS, TIMEOUT};
+
+    /// Server 1 leads. It decides what is proposed there, and sends its ticks to server 2.
+    struct Toy {
+        pid: NodeId,
+        ticks: u64,
+        decided: Vec<u64>,
+        received: Vec<u64>,
+    }
+
+    impl Toy {
+        fn boot(pid: NodeId) -> Result<Self, PeerError> {
+            let (decided, received) = (Vec::new(), Vec::new());
+            Ok(Self { pid, ticks: 0, decided, received })
+        }
+    }
+
+    impl Peer for Toy {
+        type Message = u64;
+
+        fn tick(&mut self) -> Result<(), PeerError> {
+            self.ticks += 1;
+            Ok(())
+        }
+
+        fn receive(&mut self, message: u64) -> Result<(), PeerError> {
+            self.received.push(message);
+            Ok(())
+        }
+
+        fn propose(&mut self, command: u64) -> Result<(), PeerError> {
+            self.decided.extend((self.pid == 1).then_some(command));
+            Ok(())
+        }
+
+        fn take_outgoing(&mut self, to: &mut Vec<(NodeId, u64)>) -> Result<(), PeerError> {
+            to.extend((self.pid == 1).then_some((2, self.ticks)));
+            Ok(())
+        }
+
+        fn take_decided(&mut self, to: &mut Vec<u64>) {
+            to.append(&mut self.decided);
+        }
+
+        fn leadership(&self) -> Option<Leadership> {
+            Some(Leadership { round: 1, pid: 1 })
+        }
+
+        fn status(&self) -> String {
+            String::new()
+        }
+    }
+
+    type Boot = fn(NodeId) -> Result<Toy, PeerError>;
+
+    fn cluster() -> Cluster<Toy, Boot> {
+        let dice = Dice::new(5);
+        let links = Links::new(dice, 300);
+        Cluster::new(dice, links, 2, History::new(false), Toy::boot)
+    }
+
+    #[test]
+    fn clocks_clients_and_links_go_on_until_a_crash() {
+        let mut cluster = cluster();
+        cluster.run_until(BOOT + 20 * TIMEOUT).unwrap();
+        assert_eq!(cluster.leader(), Some(1));
+        let timeouts = BOOT / TIMEOUT + 20;
+        let proposed = PROPOSALS * timeouts;
+        assert!(cluster.next_command().abs_diff(proposed) <= 2);
+        let received = &cluster.servers[&2].0.received;
+        assert!(received.is_sorted() && received.len() > 200, "{}", received.len());
+
+        let (crashed, next) = (cluster.now(), cluster.next_command());
+        cluster.crash(1);
+        cluster.run_until(crashed + 5 * TIMEOUT).unwrap();
+        assert_eq!(cluster.leader(), None);
+        assert_eq!(cluster.history.first_decision(next), None);
+        assert!(cluster.next_command() > next, "the numbers go on");
+    }
+
+    #[test]
+    fn a_cut_link_carries_nothing() {
+        let mut cluster = cluster();
+        cluster.links.cut(1, 2);
+        cluster.run_until(BOOT + TIMEOUT).unwrap();
+        assert!(cluster.servers[&2].0.received.is_empty());
     }
 }

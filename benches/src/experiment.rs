@@ -44,12 +44,7 @@ pub fn run<P: Peer>(
     traced: bool,
     boot: impl Fn(NodeId) -> Result<P, PeerError>,
 ) -> Result<Run, RunError> {
-    let Schedule {
-        dice,
-        servers,
-        scenario,
-        ..
-    } = *schedule;
+    let Schedule { dice, servers, scenario, .. } = *schedule;
     let links = Links::new(dice, schedule.slowest_hop);
     let mut cluster = Cluster::new(dice, links, servers, History::new(traced), boot);
     cluster.run_until(schedule.prepared_at())?;
@@ -59,12 +54,7 @@ pub fn run<P: Peer>(
 
     let (fault, first) = (cluster.now(), cluster.next_command());
     scenario.strike(&mut cluster, servers, parts);
-    let story = || {
-        format!(
-            "{scenario:?}: the leader is {}, the hub {}",
-            parts.leader, parts.hub
-        )
-    };
+    let story = || format!("{scenario:?}: the leader is {}, the hub {}", parts.leader, parts.hub);
     cluster.history.note(fault, story);
     let give_up = fault + WATCHED_TIMEOUTS * TIMEOUT;
     while cluster.history.first_decision(first).is_none() && cluster.now() < give_up {
@@ -97,9 +87,7 @@ where
 }
 
 fn measure(history: &History, fault: u64, decided: Option<u64>, end: u64) -> Outcome {
-    let gaps = decided
-        .map(|from| history.gaps(from, end, 0))
-        .unwrap_or_default();
+    let gaps = decided.map(|from| history.gaps(from, end, 0)).unwrap_or_default();
     Outcome {
         took: decided.map(|time| time - fault),
         changes_before: decided.map_or(0, |time| history.changes(fault, time)),
@@ -112,9 +100,7 @@ fn measure(history: &History, fault: u64, decided: Option<u64>, end: u64) -> Out
 /// The timeline with the decision in it.
 fn timeline(mut history: History, decided: Option<u64>) -> Vec<(u64, String)> {
     if let Some(time) = decided {
-        history.note(time, || {
-            "an entry that was proposed after the fault is decided".to_owned()
-        });
+        history.note(time, || "an entry that was proposed after the fault is decided".to_owned());
     }
     let mut timeline = history.timeline().to_vec();
     timeline.sort_by_key(|(time, _)| *time);

@@ -40,10 +40,7 @@ impl History {
     /// An empty history; `traced` ones have a timeline.
     #[must_use]
     pub fn new(traced: bool) -> Self {
-        Self {
-            timeline: traced.then(Vec::new),
-            ..Self::default()
-        }
+        Self { timeline: traced.then(Vec::new), ..Self::default() }
     }
 
     /// Server `pid` decided `command` next.
@@ -73,10 +70,7 @@ impl History {
         if self.known.insert(leadership) {
             self.begun.push((time, leadership));
             self.note(time, || {
-                format!(
-                    "server {} leads in round {}",
-                    leadership.pid, leadership.round
-                )
+                format!("server {} leads in round {}", leadership.pid, leadership.round)
             });
         }
     }

@@ -55,3 +55,57 @@ impl Library {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Library;
+    use crate::dice::Dice;
+    use crate::experiment::Run;
+    use crate::scenario::{Scenario, Schedule};
+    use crate::units::{SLOWEST_HOP, TIMEOUT};
+    use clap::ValueEnum as _;
+
+    fn run(library: Library, scenario: Scenario, servers: u64, seed: u64) -> Run {
+        let schedule =
+            Schedule { scenario, servers, dice: Dice::new(seed), slowest_hop: SLOWEST_HOP };
+        library.run(&schedule, true).unwrap()
+    }
+
+    #[test]
+    fn same_seed_same_run() {
+        for library in Library::value_variants() {
+            let [one, two] = [1, 1].map(|seed| run(*library, Scenario::Chained, 3, seed));
+            assert_eq!(one.outcome, two.outcome, "{library:?}");
+            assert_eq!(one.timeline, two.timeline, "{library:?}");
+        }
+    }
+
+    #[test]
+    fn same_schedule_for_each_library() {
+        let faults = Library::value_variants()
+            .iter()
+            .map(|library| run(*library, Scenario::Crash, 3, 2).fault);
+        let faults: Vec<u64> = faults.collect();
+        assert!(faults.windows(2).all(|pair| pair[0] == pair[1]), "{faults:?}");
+    }
+
+    #[test]
+    fn ours_decides_within_four_timeouts_and_rests() {
+        for scenario in Scenario::value_variants() {
+            for seed in 1..4 {
+                let outcome = run(Library::OmnipaxosCore, *scenario, 5, seed).outcome;
+                let message = format!("{scenario:?}, seed {seed}: {outcome:?}");
+                assert!(outcome.took.is_some_and(|took| took <= 4 * TIMEOUT), "{message}");
+                assert_eq!((outcome.changes_after, outcome.interruptions), (0, 0), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn raft_stalls_where_the_only_hub_is_behind() {
+        let modes = [Library::Raft, Library::RaftPreVoteCheckQuorum];
+        for outcome in modes.map(|library| run(library, Scenario::Constrained, 5, 1).outcome) {
+            assert_eq!(outcome.took, None);
+        }
+    }
+}

@@ -17,12 +17,7 @@ impl Links {
     /// Links that are all up; a hop takes from 1 to `slowest_hop` instants.
     #[must_use]
     pub fn new(dice: Dice, slowest_hop: u64) -> Self {
-        Self {
-            dice,
-            slowest_hop,
-            cut: BTreeSet::new(),
-            last_arrival: BTreeMap::new(),
-        }
+        Self { dice, slowest_hop, cut: BTreeSet::new(), last_arrival: BTreeMap::new() }
     }
 
     /// When a message that is sent at `now` arrives, if the link is up. The delay depends on the
@@ -31,9 +26,7 @@ impl Links {
         if !self.up(from, to) {
             return None;
         }
-        let hop = self
-            .dice
-            .below(self.slowest_hop, Use::Delay, [from, to, now]);
+        let hop = self.dice.below(self.slowest_hop, Use::Delay, [from, to, now]);
         let last = self.last_arrival.entry((from, to)).or_default();
         *last = (*last).max(now + 1 + hop);
         Some(*last)

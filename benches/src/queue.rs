@@ -29,10 +29,7 @@ impl<E> Queue<E> {
     /// When `time` is not within the horizon.
     pub fn push(&mut self, time: u64, event: E) {
         let ahead = time.wrapping_sub(self.now);
-        assert!(
-            (1..self.slots.len() as u64).contains(&ahead),
-            "{ahead} instants ahead"
-        );
+        assert!((1..self.slots.len() as u64).contains(&ahead), "{ahead} instants ahead");
         let slot = self.slot(time);
         self.slots[slot].push(event);
     }

@@ -119,29 +119,17 @@ mod tests {
         let expected = "| quorum-loss | 5 | omnipaxos | 1.25 | 2.00 | 5.00 | 2.0 | 0.0 % | 0 \
                         | 0.0 % | 0.50 |";
         assert_eq!(words(lines[3]), expected);
-        assert!(
-            words(lines[4]).contains("| 2.00 | stalled | - |"),
-            "{table}"
-        );
+        assert!(words(lines[4]).contains("| 2.00 | stalled | - |"), "{table}");
     }
 
     #[test]
     fn json_has_one_object_a_row() {
-        let rows = [
-            row(Library::Raft, None),
-            row(Library::RaftPreVoteCheckQuorum, Some(3.0)),
-        ];
+        let rows = [row(Library::Raft, None), row(Library::RaftPreVoteCheckQuorum, Some(3.0))];
         let text = json(&rows).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         let start = r#"{"scenario":"quorum-loss","servers":5,"library":"raft","p50":1.25,"#;
         assert!(lines[0].starts_with(start), "{text}");
-        assert!(
-            lines[0].contains(r#""max":null,"changes_after":0,"stalled":0.0"#),
-            "{text}"
-        );
-        assert!(
-            lines[1].contains(r#""library":"raft-pre-vote-check-quorum""#),
-            "{text}"
-        );
+        assert!(lines[0].contains(r#""max":null,"changes_after":0,"stalled":0.0"#), "{text}");
+        assert!(lines[1].contains(r#""library":"raft-pre-vote-check-quorum""#), "{text}");
     }
 }

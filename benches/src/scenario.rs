@@ -55,7 +55,7 @@ impl Scenario {
         }
     }
 
-    /// What happens half a timeout before the fault.
+    /// What happens [`Schedule::LEAD`] before the fault.
     pub fn prepare(self, links: &mut Links, parts: Parts) {
         if self == Self::Constrained {
             links.cut(parts.leader, parts.hub);
@@ -106,7 +106,7 @@ pub struct Schedule {
 impl Schedule {
     /// Instants from [`Scenario::prepare`] to [`Scenario::strike`]: long enough that all but the
     /// hub get an entry, too short for an election.
-    pub const LEAD: u64 = TIMEOUT / 2;
+    pub const LEAD: u64 = 6 * TIMEOUT / 10;
 
     /// When the fault is prepared: the cluster has settled, and clocks are in no special position.
     #[must_use]

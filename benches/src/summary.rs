@@ -58,17 +58,14 @@ impl Case {
             let run = self.library.run(&self.schedule(seed), false);
             tick();
             let case = *self;
-            run.map(|run| run.outcome)
-                .map_err(|error| SeedError { case, seed, error })
+            run.map(|run| run.outcome).map_err(|error| SeedError { case, seed, error })
         };
         let seeds: Vec<u64> = seeds.collect();
         let share = seeds.len().div_ceil(threads.max(1)).max(1);
         std::thread::scope(|scope| {
             let part = |seeds: &[u64]| seeds.iter().map(|seed| one(*seed)).collect::<Vec<_>>();
-            let workers: Vec<_> = seeds
-                .chunks(share)
-                .map(|seeds| scope.spawn(move || part(seeds)))
-                .collect();
+            let workers: Vec<_> =
+                seeds.chunks(share).map(|seeds| scope.spawn(move || part(seeds))).collect();
             let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
                 Ok(results) => results,
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -165,13 +162,7 @@ mod tests {
     use crate::scenario::Scenario;
 
     fn outcome(took: Option<u64>, changes_after: u64) -> Outcome {
-        Outcome {
-            took,
-            changes_before: 1,
-            changes_after,
-            longest_gap: 0,
-            interruptions: 0,
-        }
+        Outcome { took, changes_before: 1, changes_after, longest_gap: 0, interruptions: 0 }
     }
 
     #[test]
@@ -185,11 +176,7 @@ mod tests {
 
     #[test]
     fn stalled_seeds_are_the_longest() {
-        let outcomes = [
-            outcome(None, 0),
-            outcome(Some(1500), 4),
-            outcome(Some(500), 2),
-        ];
+        let outcomes = [outcome(None, 0), outcome(Some(1500), 4), outcome(Some(500), 2)];
         let case = Case {
             scenario: Scenario::Chained,
             servers: 3,
@@ -197,10 +184,7 @@ mod tests {
             slowest_hop: 300,
         };
         let row = Row::of(case, &outcomes);
-        assert_eq!(
-            (row.p50, row.max, row.stalled),
-            (Some(1.5), None, 1.0 / 3.0)
-        );
+        assert_eq!((row.p50, row.max, row.stalled), (Some(1.5), None, 1.0 / 3.0));
         assert_eq!((row.changes_after, row.changes_after_mean), (4, 2.0));
         assert_eq!(worst(&outcomes), Some(0));
     }

@@ -7,6 +7,7 @@ use omnipaxos_benches::scenario::Scenario;
 use omnipaxos_benches::summary::{Case, Row, worst};
 use omnipaxos_benches::units::{SLOWEST_HOP, TIMEOUT};
 use omnipaxos_benches::{cluster::RunError, report, summary::SeedError};
+use std::io::{ErrorKind, Write as _, stdout};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -45,7 +46,7 @@ struct Args {
     slowest_hop: u64,
 
     /// Print one JSON object a row.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "worst")]
     json: bool,
 
     /// Print the timeline of the worst seed of each row as well.
@@ -63,6 +64,8 @@ enum Error {
     Seed(#[from] SeedError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error("cannot write: {0}")]
+    Output(#[from] std::io::Error),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     #[error("no scenario has that size")]
@@ -75,6 +78,8 @@ const STORY: usize = 60;
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        // A reader that has read enough.
+        Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("partial-connectivity: {error}");
             ExitCode::FAILURE
@@ -105,14 +110,15 @@ fn run(args: &Args) -> Result<(), Error> {
         }
     }
     bar.finish_and_clear();
+    let mut out = stdout().lock();
     if args.json {
-        println!("{}", report::json(&rows)?);
+        writeln!(out, "{}", report::json(&rows)?)?;
     } else {
-        println!("{}\n", report::table(&rows));
-        println!("{}", legend(args, &seeds));
+        writeln!(out, "{}\n", report::table(&rows))?;
+        writeln!(out, "{}", legend(args, &seeds))?;
     }
     for story in stories {
-        println!("\n{story}");
+        writeln!(out, "\n{story}")?;
     }
     Ok(())
 }
@@ -142,11 +148,7 @@ fn cases(args: &Args) -> Vec<Case> {
 
 /// Those named, or all.
 fn chosen<T: ValueEnum + Clone>(named: &[T]) -> Vec<T> {
-    if named.is_empty() {
-        T::value_variants().to_vec()
-    } else {
-        named.to_vec()
-    }
+    if named.is_empty() { T::value_variants().to_vec() } else { named.to_vec() }
 }
 
 fn legend(args: &Args, seeds: &Range<u64>) -> String {

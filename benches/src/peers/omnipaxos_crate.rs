@@ -93,18 +93,13 @@ impl Peer for OmniPaxosPeer {
 
     fn leadership(&self) -> Option<Leadership> {
         let promised = self.server.get_promise();
-        (promised.pid != 0).then_some(Leadership {
-            round: u64::from(promised.n),
-            pid: promised.pid,
-        })
+        (promised.pid != 0)
+            .then_some(Leadership { round: u64::from(promised.n), pid: promised.pid })
     }
 
     fn status(&self) -> String {
         let promised = self.server.get_promise();
-        let accepts = self
-            .server
-            .get_current_leader()
-            .is_some_and(|(_, accepts)| accepts);
+        let accepts = self.server.get_current_leader().is_some_and(|(_, accepts)| accepts);
         let phase = if accepts { ", phase Accept" } else { "" };
         format!("promised {}@{}{phase}", promised.n, promised.pid)
     }

@@ -43,11 +43,7 @@ impl OurPeer {
         let storage = Storage::with(MemorySequence::new(), MemoryState::new());
         let replica = Paxos::try_with(CONFIG, pid, others(pid, servers), storage, config)
             .map_err(|error| failed(&error))?;
-        Ok(Self {
-            pid,
-            election,
-            replica,
-        })
+        Ok(Self { pid, election, replica })
     }
 
     fn elected(&mut self, leader: Option<Leader>) {
@@ -96,11 +92,7 @@ impl Peer for OurPeer {
         let messages = self.replica.get_outgoing_msgs();
         self.election.handle_promised(self.replica.promised());
         let heartbeats = self.election.get_outgoing_msgs();
-        to.extend(
-            heartbeats
-                .into_iter()
-                .map(|m| (m.to, OurMessage::Heartbeat(m))),
-        );
+        to.extend(heartbeats.into_iter().map(|m| (m.to, OurMessage::Heartbeat(m))));
         to.extend(messages.into_iter().map(|m| (m.to, OurMessage::Replica(m))));
         // An outcome for each proposal: the log itself is what is measured.
         drop(self.replica.take_outcomes());
@@ -120,10 +112,7 @@ impl Peer for OurPeer {
 
     fn leadership(&self) -> Option<Leadership> {
         let promised = self.replica.promised();
-        (promised.n > 0).then_some(Leadership {
-            round: promised.n,
-            pid: promised.pid,
-        })
+        (promised.n > 0).then_some(Leadership { round: promised.n, pid: promised.pid })
     }
 
     fn status(&self) -> String {
@@ -132,11 +121,7 @@ impl Peer for OurPeer {
         let connected = self.election.is_quorum_connected();
         format!(
             "{}, promised {promised}{}",
-            if connected {
-                "quorum-connected"
-            } else {
-                "no quorum"
-            },
+            if connected { "quorum-connected" } else { "no quorum" },
             if synchronised { ", in sync" } else { "" },
         )
     }

@@ -70,12 +70,8 @@ impl RaftPeer {
         let timeout = TIMEOUT_TICKS as usize;
         if self.node.raft.randomized_election_timeout() >= 2 * timeout {
             let of = [self.pid, self.drawn, 0];
-            let more = self
-                .dice
-                .below(u64::from(TIMEOUT_TICKS), Use::RaftTimeout, of);
-            self.node
-                .raft
-                .set_randomized_election_timeout(timeout + more as usize);
+            let more = self.dice.below(u64::from(TIMEOUT_TICKS), Use::RaftTimeout, of);
+            self.node.raft.set_randomized_election_timeout(timeout + more as usize);
             self.drawn += 1;
         }
     }
@@ -158,10 +154,7 @@ impl Peer for RaftPeer {
 
     fn leadership(&self) -> Option<Leadership> {
         let raft = &self.node.raft;
-        (raft.leader_id != 0).then_some(Leadership {
-            round: raft.term,
-            pid: raft.leader_id,
-        })
+        (raft.leader_id != 0).then_some(Leadership { round: raft.term, pid: raft.leader_id })
     }
 
     fn status(&self) -> String {
