@@ -268,3 +268,15 @@ fn beyond_1_everything_twice_comes_to_rest() {
     let prepares = late.iter().filter(|(_, m)| matches!(m.body, Body::Prepare(_))).count();
     assert_eq!(prepares, 0, "attempts follow each other for ever");
 }
+
+/// P7: its election counts on this server until a higher promise says that the round is over.
+#[test]
+fn r4_a_refused_leader_that_nobody_answers_promises_the_other_round() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(tiny(), n, &["a"]);
+    lab.get(2, refuse(n, ballot(9, 3)));
+    assert!(lab.paxos.is_leader(), "server 3 may still answer");
+    lab.ticks(2 * 4 * tiny().keepalive_ticks);
+    assert!(!lab.paxos.is_leader());
+    assert_eq!(lab.paxos.promised(), ballot(9, 3));
+}
