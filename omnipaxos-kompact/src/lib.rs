@@ -123,6 +123,7 @@ mod chunks;
 pub mod components;
 pub mod config;
 pub mod counters;
+pub mod identity;
 pub mod network;
 pub mod ports;
 pub mod spawn;
