@@ -123,6 +123,8 @@ mod chunks;
 pub mod components;
 pub mod config;
 pub mod counters;
+#[cfg(feature = "durable")]
+pub mod durable;
 pub mod identity;
 pub mod network;
 pub mod ports;

@@ -190,6 +190,9 @@ pub enum GroupError {
     /// It is in use already.
     #[error("the storage of configuration {0} is in use")]
     InUse(u64),
+    /// It could not be read again.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The engine failed before.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -208,6 +211,9 @@ pub enum RemoveError {
     /// Its log is not sealed by a decided StopSign: it may be all that is left of an entry.
     #[error("configuration {0} is not sealed by a decided StopSign")]
     NotSealed(u64),
+    /// It could not be read again.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// No later configuration is stored: this one is what the server goes on with.
     #[error("configuration {0} is the latest one that is stored")]
     Latest(u64),

@@ -54,15 +54,32 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
     /// Records at `[start, start + count)`; what the log held from `start` on is gone.
-    Append { group: ConfigId, start: u64, count: u32 },
-    Truncate { group: ConfigId, from: u64 },
-    Trim { group: ConfigId, to: u64 },
-    State { group: ConfigId, state: Bytes },
-    Remove { group: ConfigId },
+    Append {
+        group: ConfigId,
+        start: u64,
+        count: u32,
+    },
+    Truncate {
+        group: ConfigId,
+        from: u64,
+    },
+    Trim {
+        group: ConfigId,
+        to: u64,
+    },
+    State {
+        group: ConfigId,
+        state: Bytes,
+    },
+    Remove {
+        group: ConfigId,
+    },
     /// What the segments before this one hold. The first item of each segment.
     Checkpoint(Checkpoint),
     /// The last item of a segment that has a successor.
-    Continued { segment: u32 },
+    Continued {
+        segment: u32,
+    },
 }
 
 /// Everything that a segment needs to know of those before it.
@@ -198,6 +215,11 @@ impl Builder {
         let footer = footer(place, self.offset, &header, &self.item_crcs, sequence, body);
         self.frame.extend_from_slice(&footer);
         Ok(&self.frame)
+    }
+
+    /// Bytes of the frame that was finished last.
+    pub(super) fn frame_bytes(&self) -> u64 {
+        self.frame.len() as u64
     }
 
     /// Gives memory of an unusually large frame back.

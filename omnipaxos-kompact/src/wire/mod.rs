@@ -18,6 +18,8 @@
 mod codec;
 mod frame;
 mod records;
+#[cfg(feature = "durable")]
+pub(crate) mod stored;
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,286 @@
+//! One server's storage: a directory with a log that all its configurations share.
+
+use super::error::{CreateError, FileError, GroupError, OpenError, RemoveError};
+use super::group::{Batch, DurableSequence, DurableState, Lease, Op, Shared, halves};
+use super::index::Index;
+use super::members::DurableMembers;
+use super::open;
+use super::options::{Options, Owner};
+use super::suspicion::Suspicion;
+use super::writer::Writer;
+use crate::identity::StorageId;
+use omnipaxos_core::storage::{ConfigId, Operation, PaxosState, Sequence, Storage, StorageError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// The storage of one server: one directory, one log of flushes that all its configurations share.
+/// Cheap to clone; the directory stays locked until the last clone, and the last storage that came
+/// from it, is dropped.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    core: Arc<Core>,
+}
+
+/// What an engine shares with the storage that it hands out.
+#[derive(Debug)]
+pub(super) struct Core {
+    dir: PathBuf,
+    options: Options,
+    owner: Owner,
+    storage_id: StorageId,
+    groups: Mutex<Groups>,
+    suspicion: Mutex<Suspicion>,
+    waiting: Mutex<Vec<Waiting>>,
+    writer: Mutex<Writer>,
+}
+
+/// Who uses what.
+#[derive(Debug)]
+struct Groups {
+    /// What opening has read and nobody has asked for yet.
+    ready: BTreeMap<ConfigId, Index>,
+    in_use: BTreeSet<ConfigId>,
+}
+
+/// A flush that waits for the writer.
+#[derive(Debug)]
+struct Waiting {
+    batch: Batch,
+    done: Arc<OnceLock<Result<(), StorageError>>>,
+}
+
+/// What a directory holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// The directory.
+    pub dir: PathBuf,
+    /// The configurations that have something stored.
+    pub configurations: Vec<ConfigId>,
+    /// Segments on disk.
+    pub segments: usize,
+    /// Bytes of frames in the segments, without the room that is still free in the latest.
+    pub bytes: u64,
+    /// The failure after which nothing is written any more.
+    pub failed: Option<StorageError>,
+}
+
+/// A poisoned lock means a panic in the middle of something; what follows checks for itself.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    /// Creates the storage of a new server: a random storage id, an empty log.
+    ///
+    /// Only for a server that never had any. One that lost its storage has forgotten its promises:
+    /// it is replaced under a new pid.
+    ///
+    /// # Errors
+    /// [`CreateError`], for instance where the directory has storage already.
+    pub fn create(dir: &Path, owner: Owner, options: Options) -> Result<Self, CreateError> {
+        let parts = open::create(dir, owner, options)?;
+        Ok(Self::of(parts))
+    }
+
+    /// Opens what [`create`](Self::create) once made, and checks every byte of it.
+    ///
+    /// # Errors
+    /// [`OpenError`], for instance where there is no storage, or that of another server, or
+    /// something acknowledged is missing from it.
+    pub fn open(dir: &Path, owner: Owner, options: Options) -> Result<Self, OpenError> {
+        let parts = open::open(dir, owner, options)?;
+        Ok(Self::of(parts))
+    }
+
+    fn of(parts: open::Parts) -> Self {
+        let open::Parts { writer, owner, storage_id, indexes, suspicion } = parts;
+        let core = Core {
+            dir: writer.dir.clone(),
+            options: writer.options.clone(),
+            owner,
+            storage_id,
+            groups: Mutex::new(Groups { ready: indexes, in_use: BTreeSet::new() }),
+            suspicion: Mutex::new(suspicion),
+            waiting: Mutex::default(),
+            writer: Mutex::new(writer),
+        };
+        Self { core: Arc::new(core) }
+    }
+
+    /// The random id that this storage was born with.
+    #[must_use]
+    pub fn storage_id(&self) -> StorageId {
+        self.core.storage_id
+    }
+
+    /// Whose storage it is.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        self.core.owner
+    }
+
+    /// What this server knows of the others' storage.
+    ///
+    /// # Errors
+    /// [`OpenError`] where that cannot be read.
+    pub fn members(&self) -> Result<DurableMembers, OpenError> {
+        let files = Arc::clone(&self.core.options.files);
+        DurableMembers::open(files, self.core.dir.clone(), self.core.storage_id)
+    }
+
+    /// The configurations that have something stored, in ascending order.
+    #[must_use]
+    pub fn configurations(&self) -> Vec<ConfigId> {
+        lock(&self.core.writer).model.groups.keys().copied().collect()
+    }
+
+    /// The storage of a configuration, for its replica: what is stored of it, or empty.
+    ///
+    /// # Errors
+    /// [`GroupError`] while the storage of that configuration is in use elsewhere, or after the
+    /// engine failed.
+    pub fn storage(
+        &self,
+        config_id: ConfigId,
+    ) -> Result<Storage<DurableSequence, DurableState>, GroupError> {
+        let (sequence, state) = self.parts(config_id)?;
+        Ok(Storage::with(sequence, state))
+    }
+
+    /// As [`storage`](Self::storage), the two halves alone.
+    ///
+    /// # Errors
+    /// As [`storage`](Self::storage).
+    pub fn parts(
+        &self,
+        config_id: ConfigId,
+    ) -> Result<(DurableSequence, DurableState), GroupError> {
+        let core = &self.core;
+        let mut groups = lock(&core.groups);
+        if groups.in_use.contains(&config_id) {
+            return Err(GroupError::InUse(config_id));
+        }
+        let writer = lock(&core.writer);
+        if let Some(error) = &writer.failed {
+            return Err(error.clone().into());
+        }
+        let state = writer.model.groups.get(&config_id).and_then(|group| group.state.clone());
+        let index = match groups.ready.remove(&config_id) {
+            Some(index) => index,
+            // Used before: what was not flushed then is forgotten, as in a crash.
+            None => core.read_again(&writer, config_id)?,
+        };
+        groups.in_use.insert(config_id);
+        let lease = Lease::new(Arc::clone(core), config_id);
+        let suspect = lock(&core.suspicion).concerns(config_id);
+        Ok(halves(Shared::new(index), lease, state, suspect))
+    }
+
+    /// Removes a configuration whose log is sealed and that no migration needs any more: gives its
+    /// space back. Blocks until that is durable.
+    ///
+    /// # Errors
+    /// [`RemoveError`]; nothing is removed then, unless the engine failed.
+    pub fn remove(&self, config_id: ConfigId) -> Result<(), RemoveError> {
+        if self.configurations().last() == Some(&config_id) {
+            return Err(RemoveError::Latest(config_id));
+        }
+        if !self.configurations().contains(&config_id) {
+            return Err(RemoveError::Unknown(config_id));
+        }
+        let (sequence, state) = self.parts(config_id).map_err(|e| match e {
+            GroupError::InUse(group) => RemoveError::InUse(group),
+            GroupError::Open(error) => RemoveError::Open(error),
+            GroupError::Storage(error) => RemoveError::Storage(error),
+        })?;
+        if !is_sealed(&sequence, &state)? {
+            return Err(RemoveError::NotSealed(config_id));
+        }
+        Ok(self.core.commit(state.removal())?)
+    }
+
+    /// What the directory holds.
+    #[must_use]
+    pub fn status(&self) -> EngineStatus {
+        let writer = lock(&self.core.writer);
+        EngineStatus {
+            dir: self.core.dir.clone(),
+            configurations: writer.model.groups.keys().copied().collect(),
+            segments: writer.ends.len(),
+            bytes: writer.ends.values().sum(),
+            failed: writer.failed.clone(),
+        }
+    }
+}
+
+/// Whether a log ends in a StopSign that is durably decided.
+fn is_sealed(sequence: &DurableSequence, state: &DurableState) -> Result<bool, StorageError> {
+    let end = sequence.end_index();
+    let decided = state.load()?.is_some_and(|state| state.decided == end);
+    if !decided || end == sequence.first_index() {
+        return Ok(false);
+    }
+    Ok(sequence.read(end - 1, end, 0)?.stop_sign().is_some())
+}
+
+impl Core {
+    /// Makes a batch durable, together with whatever waits: one frame, one fsync.
+    pub(super) fn commit(&self, batch: Batch) -> Result<(), StorageError> {
+        let done = Arc::new(OnceLock::new());
+        let concerned = batch.group;
+        lock(&self.waiting).push(Waiting { batch, done: Arc::clone(&done) });
+        let Ok(mut writer) = self.writer.lock() else {
+            return Err(StorageError::Io {
+                operation: Operation::Flush,
+                detail: format!("{}: an earlier flush panicked", self.dir.display()),
+            });
+        };
+        if let Some(result) = done.get() {
+            return result.clone();
+        }
+        let waiting = std::mem::take(&mut *lock(&self.waiting));
+        let (batches, done): (Vec<_>, Vec<_>) =
+            waiting.into_iter().map(|w| (w.batch, w.done)).unzip();
+        let mut result = writer.write(&batches);
+        if result.is_ok() {
+            result = self.not_suspect_any_more(&batches).inspect_err(|error| {
+                writer.failed = Some(error.clone());
+            });
+        }
+        for done in done {
+            // Set here only.
+            let _ = done.set(result.clone());
+        }
+        debug_assert!(batches.iter().any(|batch| batch.group == concerned));
+        result
+    }
+
+    /// A configuration whose suspicion its replica has made durable carries it itself from now on.
+    fn not_suspect_any_more(&self, batches: &[Batch]) -> Result<(), StorageError> {
+        let mut suspicion = lock(&self.suspicion);
+        for batch in batches {
+            if batch.ops.iter().any(|op| matches!(op, Op::State { .. } | Op::Remove)) {
+                suspicion
+                    .passed_on(&*self.options.files, &self.dir, batch.group)
+                    .map_err(|e: FileError| e.storage(Operation::Flush))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody uses the storage of a configuration any more.
+    pub(super) fn release(&self, group: ConfigId) {
+        lock(&self.groups).in_use.remove(&group);
+    }
+
+    /// The index of a configuration, from the disk.
+    fn read_again(&self, writer: &Writer, group: ConfigId) -> Result<Index, GroupError> {
+        let files = &*self.options.files;
+        let opening = open::Opening { files, dir: &self.dir, storage_id: self.storage_id };
+        let mut indexes =
+            opening.indexes(&writer.model, &writer.ends, &self.options, Some(group))?;
+        let empty = || Index::new(group, 0, self.options.cache_bytes);
+        Ok(indexes.remove(&group).unwrap_or_else(empty))
+    }
+}

@@ -1,0 +1,110 @@
+//! The files that hold the frames.
+
+use super::error::FileError;
+use super::files::{Access, FileSystem, RawFile};
+use super::format::Place;
+use super::index::SegmentFile;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Zeros that are written at a time.
+const ZEROS: usize = 1 << 20;
+
+/// The segment that is being made ready.
+const SPARE: &str = "spare.tmp";
+
+pub(super) fn path_of(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("{number:010}.log"))
+}
+
+/// The number of the segment that a file holds; `None` for any other file.
+pub(super) fn number_of(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".log")?;
+    let plain = digits.len() == 10 && digits.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten()
+}
+
+pub(super) fn open(
+    files: &dyn FileSystem,
+    dir: &Path,
+    storage_id: u128,
+    number: u32,
+    access: Access,
+) -> Result<Arc<SegmentFile>, FileError> {
+    let path = path_of(dir, number);
+    let file = files.open(&path, access).map_err(FileError::of(&path, "opening the segment"))?;
+    Ok(Arc::new(SegmentFile { path, number, place: Place::new(storage_id, number), file }))
+}
+
+/// A file of zeros that has no name yet.
+#[derive(Debug)]
+pub(super) struct Spare {
+    path: PathBuf,
+    file: Box<dyn RawFile>,
+    pub(super) bytes: u64,
+}
+
+impl Spare {
+    /// Writes the zeros: later writes then change neither the size of the file nor where its blocks
+    /// are, and making them durable is one write of the disk.
+    pub(super) fn prepare(
+        files: &dyn FileSystem,
+        dir: &Path,
+        bytes: u64,
+    ) -> Result<Self, FileError> {
+        let path = dir.join(SPARE);
+        let file = files
+            .open(&path, Access::Create)
+            .map_err(FileError::of(&path, "creating a segment"))?;
+        let zeros = vec![0; ZEROS.min(bytes as usize)];
+        let mut at = 0;
+        while at < bytes {
+            let length = (bytes - at).min(zeros.len() as u64);
+            file.write_all_at(&zeros[..length as usize], at)
+                .map_err(FileError::of(&path, "making room for a segment"))?;
+            at += length;
+        }
+        file.sync().map_err(FileError::of(&path, "making room for a segment"))?;
+        Ok(Self { path, file, bytes })
+    }
+
+    /// Gives it a name once its first frame is durable, so that a segment never lacks that.
+    pub(super) fn promote(
+        self,
+        files: &dyn FileSystem,
+        dir: &Path,
+        place: Place,
+        number: u32,
+        first_frame: &[u8],
+    ) -> Result<Arc<SegmentFile>, FileError> {
+        let path = path_of(dir, number);
+        let begun = self.file.write_all_at(first_frame, 0).and_then(|()| self.file.sync());
+        let named = begun.and_then(|()| files.rename(&self.path, &path));
+        named.map_err(FileError::of(&path, "beginning a segment"))?;
+        files.sync_dir(dir).map_err(FileError::of(dir, "making the directory durable"))?;
+        Ok(Arc::new(SegmentFile { path, number, place, file: self.file }))
+    }
+}
+
+/// A segment that is made ready on a thread of its own.
+#[derive(Debug)]
+pub(super) struct Preparing {
+    thread: JoinHandle<Result<Spare, FileError>>,
+}
+
+impl Preparing {
+    /// `None` where the system gives no thread: the segment is then made when it is needed.
+    pub(super) fn start(files: Arc<dyn FileSystem>, dir: PathBuf, bytes: u64) -> Option<Self> {
+        std::thread::Builder::new()
+            .name("prepare-segment".to_owned())
+            .spawn(move || Spare::prepare(&*files, &dir, bytes))
+            .ok()
+            .map(|thread| Self { thread })
+    }
+
+    /// Waits for it; `None` where the thread panicked.
+    pub(super) fn wait(self) -> Option<Result<Spare, FileError>> {
+        self.thread.join().ok()
+    }
+}

@@ -1,0 +1,80 @@
+//! A last flush that was acknowledged and is damaged: which configurations may have lost it.
+//!
+//! Kept in a file of its own, written before the damaged frame is cut off, until the replica of each
+//! configuration has made it durable in its own state that it is to be synchronised by others.
+
+use super::error::FileError;
+use super::files::FileSystem;
+use super::meta::{self, Unread};
+use omnipaxos_core::storage::ConfigId;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const NAME: &str = "suspect";
+
+/// The configurations in doubt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Suspicion {
+    groups: BTreeSet<ConfigId>,
+    /// The lost flush may have been the first one of a configuration above this one.
+    above: Option<ConfigId>,
+}
+
+impl Suspicion {
+    /// Doubt about all of these, and about one that may have begun with the lost flush.
+    pub(super) fn about(groups: BTreeSet<ConfigId>) -> Self {
+        Self { above: Some(groups.last().copied().unwrap_or_default()), groups }
+    }
+
+    pub(super) fn concerns(&self, group: ConfigId) -> bool {
+        self.groups.contains(&group) || self.above.is_some_and(|above| group > above)
+    }
+
+    /// Notes that the doubt about `group` is durable elsewhere.
+    pub(super) fn passed_on(
+        &mut self,
+        files: &dyn FileSystem,
+        dir: &Path,
+        group: ConfigId,
+    ) -> Result<(), FileError> {
+        if !self.concerns(group) {
+            return Ok(());
+        }
+        // A flush begins one configuration at the most: the next one starts behind a sealed log.
+        if !self.groups.remove(&group) {
+            self.above = None;
+        }
+        if self.groups.is_empty() && self.above.is_none() {
+            let path = dir.join(NAME);
+            files.remove(&path).map_err(FileError::of(&path, "removing the file"))?;
+            return files.sync_dir(dir).map_err(FileError::of(dir, "making it durable"));
+        }
+        self.write(files, dir)
+    }
+
+    pub(super) fn write(&self, files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
+        let field = |key: &str, id: &ConfigId| (key.to_owned(), id.to_string());
+        let mut fields: Vec<_> = self.groups.iter().map(|id| field("configuration", id)).collect();
+        fields.extend(self.above.iter().map(|id| field("above", id)));
+        meta::write(files, dir, NAME, &fields)
+    }
+
+    /// What an earlier opening left.
+    pub(super) fn read(files: &dyn FileSystem, dir: &Path) -> Result<Self, Unread> {
+        let fields = match meta::read(files, dir, NAME) {
+            Ok(fields) => fields,
+            Err(Unread::Missing) => return Ok(Self::default()),
+            Err(unread) => return Err(unread),
+        };
+        let mut suspicion = Self::default();
+        for (key, value) in fields {
+            let id = value.parse().map_err(|_| Unread::Damaged(format!("{key} {value}")))?;
+            match key.as_str() {
+                "configuration" => drop(suspicion.groups.insert(id)),
+                "above" => suspicion.above = Some(id),
+                _ => return Err(Unread::Damaged(format!("{key} is unknown"))),
+            }
+        }
+        Ok(suspicion)
+    }
+}
