@@ -3,7 +3,8 @@
 //!
 //! * [`paxos`]: Sequence Paxos, one replica of the log of one configuration.
 //! * [`leader_election`]: Ballot Leader Election, which needs nothing but heartbeats.
-//! * [`storage`]: the log and the state behind two traits, and a backend in memory.
+//! * [`storage`]: the log and the state behind two traits, and a backend in memory. Whoever writes
+//!   another one runs the tests of `storage::contract` (feature `contract`) against it.
 //!
 //! There is no clock, no thread, no socket, no file and no randomness in this crate: messages,
 //! leader events and ticks go in, messages and decided entries come out, and the same inputs give

@@ -6,6 +6,8 @@
 //!
 //! Architecture invariant: nothing here knows a message, a peer or a role.
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod entry;
 mod error;
 mod flush;

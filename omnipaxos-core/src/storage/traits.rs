@@ -7,32 +7,39 @@ use std::collections::BTreeMap;
 
 /// The log of one replica.
 ///
-/// Indexes are positions in the log of the configuration, from 0; they survive trimming. Reads see
-/// what was appended and cut before, durable or not. Nothing is durable before the
-/// [`Commit`] that [`PaxosState::commit`] returned afterwards was run.
+/// Indexes are positions in the log of the configuration, from 0; they survive trimming, also a log
+/// that was trimmed to its end and opened again. Reads and both indexes see what was appended and
+/// removed before, durable or not. Nothing is durable before the [`Commit`] that
+/// [`PaxosState::commit`] returned afterwards was run; a crash undoes what is not, removals too.
+///
+/// A record comes back with its entry and its identity; how identities are split into runs may
+/// differ. What was refused with [`StorageError::Range`] has changed nothing, and the backend goes
+/// on.
+///
+/// The suite in `storage::contract` (feature `contract`) checks a backend against these sentences.
 pub trait Sequence {
-    /// The first index that was not trimmed.
+    /// The first index that was not trimmed; 0 when nothing was.
     fn first_index(&self) -> u64;
 
     /// The index after the last record; equals [`first_index`](Self::first_index) when none is
     /// held.
     fn end_index(&self) -> u64;
 
-    /// Appends records at [`end_index`](Self::end_index).
+    /// Appends records at [`end_index`](Self::end_index). Without records, changes nothing.
     ///
     /// # Errors
     /// [`StorageError`] when the backend failed; the replica then halts.
     fn append(&mut self, records: Records) -> Result<(), StorageError>;
 
-    /// Removes all records at `from` and above.
+    /// Removes all records at `from` and above, durable ones too: others may take their indexes.
     ///
     /// # Errors
     /// [`StorageError::Range`] unless `first_index <= from <= end_index`, others when the backend
     /// failed.
     fn truncate(&mut self, from: u64) -> Result<(), StorageError>;
 
-    /// The records from `from` on: as many below `to` as cost at most `max_cost` bytes together,
-    /// and at least one where `from < to`.
+    /// The records from `from` on: as many below `to` as cost at most `max_cost` bytes together
+    /// (see [`Entry::cost`](super::Entry::cost)), and at least one where `from < to`.
     ///
     /// # Errors
     /// [`StorageError::Range`] unless `first_index <= from <= to <= end_index`, others when the
@@ -49,25 +56,32 @@ pub trait Sequence {
 
 /// What a replica remembers beside its log.
 pub trait PaxosState {
-    /// Makes durable what [`commit`](Self::commit) sealed; may be sent to and run on another
-    /// thread.
+    /// Makes durable what [`commit`](Self::commit) sealed. Where it is [`Send`] it may be run on
+    /// another thread, while both halves are read and written.
     type Commit: Commit;
 
     /// The state that was last made durable; `None` before the first one.
+    ///
+    /// A replica asks once, when it opens its storage. Between a [`store`](Self::store) and the end
+    /// of its commit a backend may also give the state that was stored.
     ///
     /// # Errors
     /// [`StorageError`] when it cannot be read.
     fn load(&self) -> Result<Option<State>, StorageError>;
 
-    /// Replaces the state.
+    /// Replaces the whole state. What it says is not looked into: it may speak of a log that is not
+    /// there yet.
     ///
     /// # Errors
     /// [`StorageError`] when the backend failed.
     fn store(&mut self, state: &State) -> Result<(), StorageError>;
 
     /// Seals everything that was done to this and to the [`Sequence`] beside it since the last
-    /// call, as one atomic unit: after a crash all of it is there or nothing. Commits are run in
-    /// order.
+    /// call, as one atomic unit: after a crash all of it is there or nothing. What is done later
+    /// belongs to the next unit, also before this one was run. A unit may be empty.
+    ///
+    /// Commits are run in the order in which they were sealed, each one or, after a crash, none any
+    /// more. Several may be sealed at a time.
     ///
     /// # Errors
     /// [`StorageError`] when the backend failed.
