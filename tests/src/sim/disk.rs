@@ -199,6 +199,7 @@ impl Sequence for DiskLog {
 
     fn truncate(&mut self, from: u64) -> Result<(), StorageError> {
         let mut store = self.0.borrow_mut();
+        store.cache.check(Operation::Truncate, from, from)?;
         store.cuts += u64::from(from < store.cache.end());
         store.write(Op::Truncate(from));
         Ok(())
@@ -210,6 +211,7 @@ impl Sequence for DiskLog {
 
     fn trim(&mut self, to: u64) -> Result<(), StorageError> {
         let mut store = self.0.borrow_mut();
+        store.cache.check(Operation::Trim, to, to)?;
         store.trims += 1;
         store.write(Op::Trim(to));
         Ok(())

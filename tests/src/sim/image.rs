@@ -90,11 +90,24 @@ impl Image {
         }
     }
 
-    pub(super) fn read(&self, from: u64, to: u64, max_cost: u64) -> Result<Records, StorageError> {
+    /// Refuses what is not within the log.
+    pub(super) fn check(
+        &self,
+        operation: Operation,
+        from: u64,
+        to: u64,
+    ) -> Result<(), StorageError> {
         let (first, end) = (self.first, self.end());
-        if !(first <= from && from <= to && to <= end) {
-            return Err(StorageError::Range { operation: Operation::Read, from, to, first, end });
+        if first <= from && from <= to && to <= end {
+            Ok(())
+        } else {
+            Err(StorageError::Range { operation, from, to, first, end })
         }
+    }
+
+    pub(super) fn read(&self, from: u64, to: u64, max_cost: u64) -> Result<Records, StorageError> {
+        self.check(Operation::Read, from, to)?;
+        let first = self.first;
         let (low, high) = ((from - first) as usize, (to - first) as usize);
         let mut builder = RecordsBuilder::new();
         for (id, entry) in self.records.range(low..high) {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
 mod architecture;
+mod simulated_disk;
 mod simulator;
 mod tcp;
 mod traces;
