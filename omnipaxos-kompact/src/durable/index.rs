@@ -48,7 +48,7 @@ struct Block {
     id: u64,
     start: u64,
     records: Records,
-    /// The log was cut within it.
+    /// The log was cut within it or at its end: what lies behind it on disk is not what follows.
     cut: bool,
     /// Where it lies, once it is durable.
     pieces: Option<(Arc<SegmentFile>, Vec<Piece>)>,
@@ -189,6 +189,7 @@ impl Index {
         self.end = from;
         while let Some(block) = self.blocks.back_mut() {
             if block.end() <= from {
+                block.cut = true;
                 break;
             }
             self.blocks_cost -= block.records.cost();

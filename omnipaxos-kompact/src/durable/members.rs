@@ -7,10 +7,10 @@ use crate::identity::{Binding, MemberStore, StorageId};
 use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::storage::{Operation, StorageError};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const NAME: &str = "members";
+pub(super) const NAME: &str = "members";
 
 /// The [`MemberStore`] in the directory of an [`Engine`](super::Engine).
 #[derive(Debug)]
@@ -31,7 +31,8 @@ impl DurableMembers {
         let damaged = |detail| OpenError::Damaged { path: dir.join(NAME), detail };
         let fields = match meta::read(&*files, &dir, NAME) {
             Ok(fields) => fields,
-            Err(Unread::Missing) => Vec::new(),
+            // It was created with the directory.
+            Err(Unread::Missing) => return Err(damaged("the file is gone".to_owned())),
             Err(Unread::Damaged(detail)) => return Err(damaged(detail)),
             Err(Unread::File(error)) => return Err(error.into()),
         };
@@ -43,6 +44,11 @@ impl DurableMembers {
         }
         Ok(Self { files, dir, storage_id, bindings, failed: None })
     }
+}
+
+/// Whether nothing was recorded yet in a directory that has the file.
+pub(super) fn is_empty(files: &dyn FileSystem, dir: &Path) -> bool {
+    meta::read(files, dir, NAME).is_ok_and(|fields| fields.is_empty())
 }
 
 fn parse(pid: &str, value: &str) -> Option<(NodeId, Binding)> {
@@ -69,9 +75,9 @@ impl MemberStore for DurableMembers {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        self.bindings.insert(pid, binding);
-        let fields: Vec<_> = self
-            .bindings
+        let mut bindings = self.bindings.clone();
+        bindings.insert(pid, binding);
+        let fields: Vec<_> = bindings
             .iter()
             .map(|(pid, Binding { storage_id, confirmed })| {
                 let said = if *confirmed { "confirmed" } else { "known" };
@@ -82,6 +88,8 @@ impl MemberStore for DurableMembers {
             let error = e.storage(Operation::Store);
             self.failed = Some(error.clone());
             error
-        })
+        })?;
+        self.bindings = bindings;
+        Ok(())
     }
 }

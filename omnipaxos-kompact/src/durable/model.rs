@@ -93,7 +93,13 @@ impl Model {
 
     /// The segments that hold something that is needed.
     pub(super) fn live_segments(&self) -> BTreeSet<u32> {
-        self.groups.values().flat_map(|g| g.live.keys().copied()).collect()
+        self.live_segments_of(None)
+    }
+
+    /// The same for one configuration, or for all.
+    pub(super) fn live_segments_of(&self, only: Option<ConfigId>) -> BTreeSet<u32> {
+        let groups = self.groups.iter().filter(|(id, _)| only.is_none_or(|only| only == **id));
+        groups.flat_map(|(_, g)| g.live.keys().copied()).collect()
     }
 
     /// What the next segment has to know, given where the frames of each segment end.

@@ -4,12 +4,13 @@ use super::error::{CreateError, FileError, OpenError};
 use super::files::{Access, FileSystem, Lock};
 use super::format::{Builder, Checkpoint, Item, Place};
 use super::index::{Index, Piece, SegmentFile};
+use super::members;
 use super::meta::{self, Unread};
 use super::model::Model;
 use super::options::{Options, Owner};
 use super::scan::{Scanned, Tail, scan};
 use super::segment::{self, Spare, number_of};
-use super::suspicion::Suspicion;
+use super::suspicion::{self, Suspicion};
 use super::writer::Writer;
 use crate::identity::StorageId;
 use omnipaxos_core::storage::ConfigId;
@@ -38,10 +39,7 @@ pub(super) struct Parts {
 pub(super) fn create(dir: &Path, owner: Owner, options: Options) -> Result<Parts, CreateError> {
     options.check().map_err(CreateError::Options)?;
     let files = Arc::clone(&options.files);
-    files.create_dir(dir).map_err(FileError::of(dir, "creating the directory"))?;
-    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        files.sync_dir(parent).map_err(FileError::of(parent, "making the directory durable"))?;
-    }
+    create_dir(&*files, dir)?;
     let lock = take_lock(&*files, dir, || CreateError::InUse { path: dir.to_path_buf() })?;
     let names = files.list(dir).map_err(FileError::of(dir, "listing the directory"))?;
     if names.iter().any(|name| name == IDENTITY) {
@@ -55,6 +53,12 @@ pub(super) fn create(dir: &Path, owner: Owner, options: Options) -> Result<Parts
         }
         files.remove(&path).map_err(FileError::of(&path, "removing a segment"))?;
     }
+    if names.iter().any(|name| name == suspicion::NAME) {
+        return Err(CreateError::Leftover { path: dir.to_path_buf() });
+    }
+    if names.iter().any(|name| name == members::NAME) && !members::is_empty(&*files, dir) {
+        return Err(CreateError::Leftover { path: dir.to_path_buf() });
+    }
     let storage_id = StorageId::random().map_err(|e| CreateError::Random(e.to_string()))?;
     let bytes = options.bytes_of(1);
     let place = Place::new(storage_id.get(), 1);
@@ -65,6 +69,7 @@ pub(super) fn create(dir: &Path, owner: Owner, options: Options) -> Result<Parts
     let frame = builder.finish(place, 1)?;
     let at = frame.len() as u64;
     let segment = Spare::prepare(&*files, dir, bytes)?.promote(&*files, dir, place, 1, frame)?;
+    meta::write(&*files, dir, members::NAME, &[])?;
     let field = |key: &str, value: String| (key.to_owned(), value);
     let identity = [
         field("format", FORMAT.to_string()),
@@ -90,6 +95,27 @@ pub(super) fn create(dir: &Path, owner: Owner, options: Options) -> Result<Parts
     };
     let (indexes, suspicion) = (BTreeMap::new(), Suspicion::default());
     Ok(Parts { writer, owner, storage_id, indexes, suspicion })
+}
+
+/// Creates the directory and those above it, durably.
+fn create_dir(files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
+    let is_new = |dir: &&Path| {
+        let absent = |e: io::Error| e.kind() == io::ErrorKind::NotFound;
+        files.list(dir).is_err_and(absent)
+    };
+    let above = || dir.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+    let new: Vec<&Path> = above().take_while(is_new).collect();
+    files.create_dir(dir).map_err(FileError::of(dir, "creating the directory"))?;
+    // Also where the directory itself exists: an interrupted creation may have left it.
+    for created in new.into_iter().rev().chain([dir]) {
+        let parent = match created.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => continue,
+        };
+        files.sync_dir(parent).map_err(FileError::of(parent, "making the directory durable"))?;
+    }
+    Ok(())
 }
 
 /// Whether a segment holds nothing behind its first frame. Whose it is cannot be told without its
@@ -132,15 +158,17 @@ pub(super) fn open(dir: &Path, owner: Owner, options: Options) -> Result<Parts, 
     options.check().map_err(OpenError::Options)?;
     let files = Arc::clone(&options.files);
     let missing = || OpenError::Missing { path: dir.to_path_buf() };
-    let names = match files.list(dir) {
-        Ok(names) => names,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(missing()),
-        Err(e) => return Err(FileError::of(dir, "listing the directory")(e).into()),
+    let list = || match files.list(dir) {
+        Ok(names) if names.iter().any(|name| name == IDENTITY) => Ok(names),
+        Ok(_) => Err(missing()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(missing()),
+        Err(e) => Err(FileError::of(dir, "listing the directory")(e).into()),
     };
-    if !names.iter().any(|name| name == IDENTITY) {
-        return Err(missing());
-    }
+    // A directory that is not ours gets no lock file.
+    list()?;
     let lock = take_lock(&*files, dir, || OpenError::InUse { path: dir.to_path_buf() })?;
+    // Whoever held the lock until now may have begun another segment.
+    let names = list()?;
     let storage_id = read_identity(&*files, dir, owner)?;
     let mut suspicion =
         Suspicion::read(&*files, dir).map_err(|unread| believed(dir, "suspect", unread))?;
@@ -148,6 +176,8 @@ pub(super) fn open(dir: &Path, owner: Owner, options: Options) -> Result<Parts, 
         let path = dir.join(name);
         files.remove(&path).map_err(FileError::of(&path, "removing the file"))?;
     }
+    // The names that were found, and below the last frame, may never have reached the disk.
+    files.sync_dir(dir).map_err(FileError::of(dir, "making the directory durable"))?;
     let opening = Opening { files: &*files, dir, storage_id };
     let numbers: Vec<u32> = names.iter().filter_map(|name| number_of(name)).collect();
     let Some(latest) = numbers.last().copied() else {
@@ -159,7 +189,7 @@ pub(super) fn open(dir: &Path, owner: Owner, options: Options) -> Result<Parts, 
         suspicion = Suspicion::about(model.groups.keys().copied().collect());
         suspicion.write(&*files, dir)?;
     }
-    opening.clear(&segment, &scanned)?;
+    opening.settle(&segment, &scanned)?;
     let live = model.live_segments();
     let mut ends: BTreeMap<u32, u64> =
         checkpoint.segments.iter().copied().filter(|(n, _)| live.contains(n)).collect();
@@ -169,6 +199,9 @@ pub(super) fn open(dir: &Path, owner: Owner, options: Options) -> Result<Parts, 
         files.remove(&path).map_err(FileError::of(&path, "removing a segment"))?;
     }
     let indexes = opening.indexes(&model, &ends, &options, None)?;
+    if let Some((before, end)) = ends.range(..latest).next_back() {
+        opening.seal(*before, *end, latest, &scanned)?;
+    }
     let writer = Writer {
         dir: dir.to_path_buf(),
         storage_id: storage_id.get(),
@@ -313,20 +346,38 @@ impl Opening<'_> {
         Ok(Latest { segment, checkpoint, model, scanned })
     }
 
-    /// Overwrites what stands behind the last valid frame, so that it is never taken for one.
-    fn clear(&self, segment: &SegmentFile, scanned: &Scanned) -> Result<(), OpenError> {
-        if scanned.dirty <= scanned.end {
-            return Ok(());
+    /// Makes the last valid frame durable, which its writer may not have lived to do, and overwrites
+    /// what stands behind it, so that it is never taken for a frame.
+    ///
+    /// The frame is written again: after a failed fsync the system may hold it in memory and not
+    /// know any more that the disk lacks it. The frames before it were durable when it was written.
+    fn settle(&self, segment: &SegmentFile, scanned: &Scanned) -> Result<(), OpenError> {
+        let failed = FileError::of(&segment.path, "making the last flush durable");
+        let mut bytes = vec![0; ZEROS];
+        let mut at = scanned.last;
+        while at < scanned.end {
+            let piece = &mut bytes[..(scanned.end - at).min(ZEROS as u64) as usize];
+            meta::read_exact(&*segment.file, piece, at).map_err(&failed)?;
+            segment.file.write_all_at(piece, at).map_err(&failed)?;
+            at += piece.len() as u64;
         }
         let failed = FileError::of(&segment.path, "cutting off an unfinished flush");
-        let zeros = vec![0; ZEROS];
-        let mut at = scanned.end;
+        bytes.fill(0);
         while at < scanned.dirty {
-            let length = (scanned.dirty - at).min(zeros.len() as u64);
-            segment.file.write_all_at(&zeros[..length as usize], at).map_err(&failed)?;
-            at += length;
+            let zeros = &bytes[..(scanned.dirty - at).min(ZEROS as u64) as usize];
+            segment.file.write_all_at(zeros, at).map_err(&failed)?;
+            at += zeros.len() as u64;
         }
         Ok(segment.file.sync().map_err(&failed)?)
+    }
+
+    /// Names the latest segment in the one before it, where a crash came between the two.
+    fn seal(&self, before: u32, end: u64, latest: u32, scanned: &Scanned) -> Result<(), OpenError> {
+        let before = self.segment(before)?;
+        if !segment::is_sealed(&before, end)? {
+            segment::seal(&before, end, latest, scanned.first.unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     /// The index of each configuration, or of one of them. Reads and checks every frame.
@@ -341,7 +392,7 @@ impl Opening<'_> {
         let mut indexes: BTreeMap<ConfigId, Index> = groups
             .map(|(id, group)| (*id, Index::new(*id, group.first, options.cache_bytes)))
             .collect();
-        for number in model.live_segments() {
+        for number in model.live_segments_of(only) {
             let segment = self.segment(number)?;
             let end = ends.get(&number).copied();
             let end = end.ok_or_else(|| damaged(&segment.path, "no checkpoint knows its end"))?;

@@ -26,6 +26,10 @@ pub(super) enum Tail {
 /// What a scan found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scanned {
+    /// The sequence number of the first frame.
+    pub(super) first: Option<u64>,
+    /// Where the last valid frame begins.
+    pub(super) last: u64,
     /// Where the valid frames end.
     pub(super) end: u64,
     /// The sequence number that comes next; `None` where there is no frame.
@@ -82,7 +86,7 @@ pub(super) fn scan<E: From<io::Error>>(
     mut take: impl FnMut(Item, Span) -> Result<(), E>,
 ) -> Result<Scanned, E> {
     let mut window = Window::new(file)?;
-    let (mut at, mut next) = (0, None);
+    let (mut first, mut last, mut at, mut next) = (None, 0, 0, None);
     while end.is_none_or(|end| at < end) {
         let Some(header) = Header::read(place, at, window.get(at, HEADER_BYTES as u64)?) else {
             break;
@@ -95,6 +99,8 @@ pub(super) fn scan<E: From<io::Error>>(
         for (item, span) in items {
             take(item, span)?;
         }
+        first = first.or(Some(header.sequence));
+        last = at;
         at += header.frame_bytes();
         next = header.sequence.checked_add(1);
     }
@@ -102,7 +108,7 @@ pub(super) fn scan<E: From<io::Error>>(
         Some(_) => (Tail::Clean, at),
         None => judge(&mut window, place, at, next)?,
     };
-    Ok(Scanned { end: at, next, tail, dirty })
+    Ok(Scanned { first, last, end: at, next, tail, dirty })
 }
 
 /// What stands behind the last valid frame, and where its last byte is that is not 0.
@@ -142,6 +148,10 @@ fn judge(
     }
     if dirty == end {
         return Ok((Tail::Clean, dirty));
+    }
+    if dirty < end + (HEADER_BYTES + FOOTER_BYTES) as u64 {
+        // Less than any frame has, since the last byte of one is not 0.
+        return Ok((Tail::Torn, dirty));
     }
     let head = window.get(end, HEADER_BYTES as u64)?;
     let whole = match Header::read(place, end, head) {

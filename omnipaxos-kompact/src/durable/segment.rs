@@ -2,14 +2,19 @@
 
 use super::error::FileError;
 use super::files::{Access, FileSystem, RawFile};
-use super::format::Place;
+use super::format::{Builder, FOOTER_BYTES, HEADER_BYTES, Header, Item, Place, read_frame};
 use super::index::SegmentFile;
+use super::meta::read_exact;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// Zeros that are written at a time.
 const ZEROS: usize = 1 << 20;
+
+/// Room for the frame that names a segment's successor.
+pub(super) const LAST_FRAME_BYTES: u64 = (HEADER_BYTES + FOOTER_BYTES + 32) as u64;
 
 /// The segment that is being made ready.
 const SPARE: &str = "spare.tmp";
@@ -35,6 +40,40 @@ pub(super) fn open(
     let path = path_of(dir, number);
     let file = files.open(&path, access).map_err(FileError::of(&path, "opening the segment"))?;
     Ok(Arc::new(SegmentFile { path, number, place: Place::new(storage_id, number), file }))
+}
+
+/// Names the successor in a segment whose frames end at `end`, so that its loss is noticed.
+/// `sequence` is that of the successor's first frame: the two say the same.
+pub(super) fn seal(
+    segment: &SegmentFile,
+    end: u64,
+    successor: u32,
+    sequence: u64,
+) -> Result<(), FileError> {
+    let failed = FileError::of(&segment.path, "sealing the segment");
+    let mut builder = Builder::default();
+    builder.begin(end);
+    let frame = builder
+        .push(segment.place, &Item::Continued { segment: successor })
+        .and_then(|()| builder.finish(segment.place, sequence))
+        .map_err(io::Error::other)
+        .map_err(&failed)?;
+    segment.file.write_all_at(frame, end).and_then(|()| segment.file.sync()).map_err(&failed)
+}
+
+/// Whether a segment whose frames end at `end` names its successor.
+pub(super) fn is_sealed(segment: &SegmentFile, end: u64) -> Result<bool, FileError> {
+    let mut frame = [0; LAST_FRAME_BYTES as usize];
+    match read_exact(&*segment.file, &mut frame, end) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+        Err(e) => return Err(FileError::of(&segment.path, "reading the segment")(e)),
+    }
+    let items = Header::read(segment.place, end, &frame).and_then(|header| {
+        let frame = frame.get(..header.frame_bytes() as usize)?;
+        read_frame(segment.place, end, header, frame)
+    });
+    Ok(items.is_some_and(|items| matches!(items[..], [(Item::Continued { .. }, _)])))
 }
 
 /// A file of zeros that has no name yet.

@@ -10,24 +10,24 @@ use omnipaxos_core::storage::ConfigId;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const NAME: &str = "suspect";
+pub(super) const NAME: &str = "suspect";
 
 /// The configurations in doubt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Suspicion {
     groups: BTreeSet<ConfigId>,
-    /// The lost flush may have been the first one of a configuration above this one.
-    above: Option<ConfigId>,
+    /// The lost flush may have been the first one of a configuration from this one on.
+    from: Option<ConfigId>,
 }
 
 impl Suspicion {
     /// Doubt about all of these, and about one that may have begun with the lost flush.
     pub(super) fn about(groups: BTreeSet<ConfigId>) -> Self {
-        Self { above: Some(groups.last().copied().unwrap_or_default()), groups }
+        Self { from: Some(groups.last().map_or(0, |last| last.saturating_add(1))), groups }
     }
 
     pub(super) fn concerns(&self, group: ConfigId) -> bool {
-        self.groups.contains(&group) || self.above.is_some_and(|above| group > above)
+        self.groups.contains(&group) || self.from.is_some_and(|from| group >= from)
     }
 
     /// Notes that the doubt about `group` is durable elsewhere.
@@ -42,9 +42,9 @@ impl Suspicion {
         }
         // A flush begins one configuration at the most: the next one starts behind a sealed log.
         if !self.groups.remove(&group) {
-            self.above = None;
+            self.from = None;
         }
-        if self.groups.is_empty() && self.above.is_none() {
+        if self.groups.is_empty() && self.from.is_none() {
             let path = dir.join(NAME);
             files.remove(&path).map_err(FileError::of(&path, "removing the file"))?;
             return files.sync_dir(dir).map_err(FileError::of(dir, "making it durable"));
@@ -55,7 +55,7 @@ impl Suspicion {
     pub(super) fn write(&self, files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
         let field = |key: &str, id: &ConfigId| (key.to_owned(), id.to_string());
         let mut fields: Vec<_> = self.groups.iter().map(|id| field("configuration", id)).collect();
-        fields.extend(self.above.iter().map(|id| field("above", id)));
+        fields.extend(self.from.iter().map(|id| field("from", id)));
         meta::write(files, dir, NAME, &fields)
     }
 
@@ -71,7 +71,7 @@ impl Suspicion {
             let id = value.parse().map_err(|_| Unread::Damaged(format!("{key} {value}")))?;
             match key.as_str() {
                 "configuration" => drop(suspicion.groups.insert(id)),
-                "above" => suspicion.above = Some(id),
+                "from" => suspicion.from = Some(id),
                 _ => return Err(Unread::Damaged(format!("{key} is unknown"))),
             }
         }

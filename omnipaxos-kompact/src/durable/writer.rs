@@ -2,19 +2,16 @@
 
 use super::error::FileError;
 use super::files::Lock;
-use super::format::{Builder, FOOTER_BYTES, HEADER_BYTES, Item, Place};
+use super::format::{Builder, Item, Place};
 use super::group::{Batch, Op};
 use super::index::{Piece, SegmentFile};
 use super::model::Model;
 use super::options::Options;
-use super::segment::{Preparing, Spare};
+use super::segment::{LAST_FRAME_BYTES, Preparing, Spare};
 use omnipaxos_core::storage::{Operation, StorageError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Room for the frame that names a segment's successor.
-const LAST_FRAME_BYTES: u64 = (HEADER_BYTES + FOOTER_BYTES + 32) as u64;
 
 /// Memory that the buffer of frames keeps.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -150,12 +147,8 @@ impl Writer {
     /// Names the successor in a segment that is full, so that its loss is noticed.
     fn seal(&mut self, old: &SegmentFile, next: u32) -> Result<(), StorageError> {
         let at = self.ends.get(&old.number).copied().unwrap_or_default();
-        let mut builder = Builder::default();
-        builder.begin(at);
-        builder.push(old.place, &Item::Continued { segment: next })?;
-        // The number that the first frame of the next segment has as well: the two say the same.
-        let frame = builder.finish(old.place, self.sequence - 1)?;
-        put(old, frame, at, "sealing a segment")?;
+        super::segment::seal(old, at, next, self.sequence - 1)
+            .map_err(|e| e.storage(Operation::Flush))?;
         self.remove_dead_segments()
     }
 

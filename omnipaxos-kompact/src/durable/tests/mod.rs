@@ -73,3 +73,25 @@ fn trimming_and_cutting_give_space_back() {
     assert_eq!((sequence.first_index(), sequence.end_index()), (900, 955));
     assert_eq!(sequence.read(900, 955, u64::MAX).unwrap(), expected);
 }
+
+#[test]
+fn what_was_cut_off_behind_an_append_in_memory_never_comes_back() {
+    let dir = TempDir::new().unwrap();
+    let options = Options { cache_bytes: 800, ..options() };
+    let engine = Engine::create(dir.path(), OWNER, options).unwrap();
+    let (mut sequence, mut state) = engine.parts(1).unwrap();
+    let mut append = |first, count, cut: Option<u64>| {
+        if let Some(at) = cut {
+            sequence.truncate(at).unwrap();
+        }
+        sequence.append(records(first, count, 84)).unwrap();
+        state.commit().unwrap().run().unwrap();
+        sequence.read(0, sequence.end_index(), u64::MAX).unwrap()
+    };
+    append(0, 5, None);
+    append(5, 2, None);
+    append(100, 5, Some(5));
+    let found = append(200, 5, None);
+    let numbers: Vec<u64> = found.iter().map(|(id, _)| id.number - 1).collect();
+    assert_eq!(numbers, [0, 1, 2, 3, 4, 100, 101, 102, 103, 104, 200, 201, 202, 203, 204]);
+}
