@@ -278,6 +278,13 @@ impl OmniPaxosConfig {
         election
     }
 
+    /// How often servers that do not know each other introduce themselves again: about as often as
+    /// elections exchange heartbeats.
+    #[must_use]
+    pub fn introduction_period(&self) -> Duration {
+        (self.election_timeout / 5).max(self.tick)
+    }
+
     /// What a packet may hold.
     #[must_use]
     pub fn limits(&self) -> Limits {

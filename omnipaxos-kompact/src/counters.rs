@@ -14,7 +14,7 @@ pub enum DropReason {
     Version,
     /// In: from another cluster.
     Cluster,
-    /// In: for another server.
+    /// In: for another server, or for another storage under this one's pid.
     Receiver,
     /// In: from a server that is not known, or no member of the configuration.
     Sender,
@@ -22,6 +22,11 @@ pub enum DropReason {
     Configuration,
     /// In: not to be decoded, or against the limits.
     Undecodable,
+    /// In: from another storage than the one that the sender's pid is bound to.
+    Storage,
+    /// In or out: this server and the members do not know each other yet, or one of them has
+    /// refused it.
+    Closed,
     /// Out: the receiver has no address.
     NoAddress,
     /// Out: the oldest of more than may be held back for one peer while no buffer is free.
@@ -32,7 +37,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [DropReason; 10] = [
+    pub const ALL: [DropReason; 12] = [
         DropReason::Length,
         DropReason::Version,
         DropReason::Cluster,
@@ -40,6 +45,8 @@ impl DropReason {
         DropReason::Sender,
         DropReason::Configuration,
         DropReason::Undecodable,
+        DropReason::Storage,
+        DropReason::Closed,
         DropReason::NoAddress,
         DropReason::Overflow,
         DropReason::Unencodable,
@@ -56,6 +63,8 @@ impl DropReason {
             DropReason::Sender => "sender",
             DropReason::Configuration => "configuration",
             DropReason::Undecodable => "undecodable",
+            DropReason::Storage => "storage",
+            DropReason::Closed => "closed",
             DropReason::NoAddress => "no-address",
             DropReason::Overflow => "overflow",
             DropReason::Unencodable => "unencodable",

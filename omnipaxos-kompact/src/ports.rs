@@ -5,12 +5,14 @@
 //! | [`LeaderElectionPort`] | leader election | replica | [`Leader`] | [`ElectionRequest`] |
 //! | [`HeartbeatPort`] | router | leader election | [`LinkIndication`] | [`HeartbeatMessage`] |
 //! | [`PaxosPort`] | router | replica | [`LinkIndication`] | [`Message`] |
+//! | [`IdentityPort`] | router | identity component | [`LinkIndication`] | [`IdentityMessage`] |
 //! | [`RouterEventPort`] | router | whoever starts replicas | [`RouterEvent`] | none |
 //! | [`DecidedPort`] | replica | the user | [`ReplicaEvent`] | [`ReplicaRequest`] |
 //!
 //! Several configurations may share one router: it indicates each message to all of them, and each
 //! takes those of its own configuration. All events are cheap to clone.
 
+use crate::identity::{Admission, IdentityMessage, StorageId};
 use bytes::Bytes;
 use kompact::prelude::{Never, Port};
 use omnipaxos_core::leader_election::{Ballot, HeartbeatMessage, Leader, NodeId};
@@ -50,6 +52,13 @@ pub enum LinkIndication<M> {
     Message(M),
     /// The link to a peer was lost and is there again: something may be missing.
     Reconnected(NodeId),
+    /// Whether messages of a configuration come and go has changed.
+    Admission {
+        /// The configuration.
+        config_id: ConfigId,
+        /// Where this server stands in it.
+        admission: Admission,
+    },
 }
 
 /// Joins the router and those that exchange messages `M` with other servers.
@@ -65,6 +74,9 @@ pub type HeartbeatPort = LinkPort<HeartbeatMessage>;
 
 /// Joins the router and replicas.
 pub type PaxosPort = LinkPort<Message>;
+
+/// Joins the router and the component that knows who is who.
+pub type IdentityPort = LinkPort<IdentityMessage>;
 
 /// What a router sees and no replica wants.
 pub struct RouterEventPort;
@@ -85,6 +97,17 @@ pub enum RouterEvent {
         config_id: ConfigId,
         /// The sender.
         from: NodeId,
+    },
+    /// A message came from another storage than the one that its sender's pid is bound to: the
+    /// sender lost its storage, or two servers have one pid. At most one indication a second and
+    /// sender.
+    ForeignStorage {
+        /// The message's configuration.
+        config_id: ConfigId,
+        /// The sender.
+        from: NodeId,
+        /// The storage that it came from.
+        presented: StorageId,
     },
 }
 
@@ -121,6 +144,15 @@ pub enum ReplicaEvent {
         config_id: ConfigId,
         /// The leader.
         leader: Option<NodeId>,
+    },
+    /// Where this server stands in the configuration has changed. While it is not
+    /// [open](Admission::Open) no message comes or goes, so nothing is decided here; a
+    /// [refusal](Admission::Refused) says what to do about it.
+    AdmissionChanged {
+        /// The configuration.
+        config_id: ConfigId,
+        /// Where it stands now.
+        admission: Admission,
     },
     /// The replica has halted for good: its storage failed.
     Halted {

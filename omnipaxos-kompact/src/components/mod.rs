@@ -1,12 +1,16 @@
 //! The components: who runs the core, who talks to the network, and what wakes them.
 
 mod election;
+mod identity;
 mod replica;
 mod router;
 
 pub use election::LeaderElectionComponent;
+pub use identity::{IdentityComponent, IdentityRequest, Members};
 pub use replica::{
     FlushMode, Propose, Read, Reconfigure, ReplicaComponent, ReplicaMessage, ReplicaOptions,
     ReplicaStatus, Trim,
 };
-pub use router::{HeartbeatLane, Lane, PaxosLane, Router, RouterMessage, RouterOptions};
+pub use router::{
+    HeartbeatLane, IdentityLane, Lane, PaxosLane, Router, RouterMessage, RouterOptions,
+};

@@ -9,10 +9,11 @@ pub use replica::{PreparedReplica, ReplicaHandle, ReplicaSpec, StopError};
 pub use router::RouterHandle;
 
 use crate::config::ConfigError;
+use crate::identity::{MembersError, NoRandomness};
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::{ElectionError, NodeId};
 use omnipaxos_core::paxos::StartError;
-use omnipaxos_core::storage::ConfigId;
+use omnipaxos_core::storage::{ConfigId, StorageError};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -41,6 +42,16 @@ pub enum SpawnError {
     /// The Kompact system has no network of kompact-net: see [`crate::network`].
     #[error("the Kompact system was built without networking")]
     NoNetwork,
+    /// The members that were given are not those that this server knows, or it is not the one that
+    /// is meant.
+    #[error(transparent)]
+    Members(#[from] MembersError),
+    /// What this server knows of the others could not be read.
+    #[error("whom this server knows cannot be read: {0}")]
+    MemberStore(#[source] StorageError),
+    /// No storage id could be drawn.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
     /// Kompact refused to register a router.
     #[error("the router could not be registered: {0}")]
     Registration(String),

@@ -2,12 +2,14 @@
 
 use super::{PATIENCE, ReplicaClient, RouterHandle, SpawnError, connect, wait};
 use crate::components::{FlushMode, LeaderElectionComponent, ReplicaComponent, ReplicaOptions};
+use crate::identity::{MembersError, StorageId};
 use crate::ports::{DecidedPort, LeaderElectionPort};
 use kompact::prelude::*;
 use omnipaxos_core::Quorum;
 use omnipaxos_core::leader_election::{Ballot, BallotLeaderElection, NodeId};
 use omnipaxos_core::paxos::Paxos;
 use omnipaxos_core::storage::{ConfigId, PaxosState, Sequence, Storage};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -16,6 +18,7 @@ use thiserror::Error;
 pub struct ReplicaSpec<S, P> {
     config_id: ConfigId,
     nodes: Vec<NodeId>,
+    members: Option<BTreeMap<NodeId, StorageId>>,
     storage: Storage<S, P>,
     quorum: Option<Quorum>,
     read_from: Option<u64>,
@@ -26,7 +29,24 @@ impl<S, P> ReplicaSpec<S, P> {
     /// The replica of configuration `config_id`, which has the servers `nodes`, over `storage`.
     #[must_use]
     pub fn new(config_id: ConfigId, nodes: Vec<NodeId>, storage: Storage<S, P>) -> Self {
-        Self { config_id, nodes, storage, quorum: None, read_from: None, flush: FlushMode::Auto }
+        Self {
+            config_id,
+            nodes,
+            members: None,
+            storage,
+            quorum: None,
+            read_from: None,
+            flush: FlushMode::Auto,
+        }
+    }
+
+    /// The storages of all servers of the configuration, where they are a decided fact, for
+    /// instance because the StopSign before it names them: then nobody needs to be introduced, and
+    /// servers that are down do not keep the others from taking part.
+    #[must_use]
+    pub fn members(mut self, members: BTreeMap<NodeId, StorageId>) -> Self {
+        self.members = Some(members);
+        self
     }
 
     /// Other quorums than majorities; the same at all servers of the configuration.
@@ -60,6 +80,7 @@ where
 {
     handle: ReplicaHandle<S, P>,
     nodes: Vec<NodeId>,
+    members: Option<BTreeMap<NodeId, StorageId>>,
 }
 
 /// A replica that runs. Dropping it leaves the replica running.
@@ -152,6 +173,13 @@ where
             Some(at) => peers.remove(at),
             None => return Err(SpawnError::NotMember { pid, config_id }),
         };
+        if let Some(members) = &spec.members {
+            let nodes: BTreeSet<NodeId> = spec.nodes.iter().copied().collect();
+            if !members.keys().eq(&nodes) {
+                let members = members.keys().copied().collect();
+                return Err(MembersError::OtherNodes { members, nodes: spec.nodes }.into());
+            }
+        }
         let mut config = router.config().paxos();
         config.quorum = spec.quorum;
         config.read_from = spec.read_from;
@@ -171,8 +199,7 @@ where
             replica,
             election: None,
         };
-        let nodes = spec.nodes;
-        Ok((Self { handle, nodes }, promised, peers))
+        Ok((Self { handle, nodes: spec.nodes, members: spec.members }, promised, peers))
     }
 
     /// Connects a subscriber, whose indications will start with the first entry.
@@ -183,14 +210,19 @@ where
         self.handle.subscribe(subscriber)
     }
 
-    /// Lets the replica run.
+    /// Lets the replica run. It takes part once it and the other members know each other:
+    /// [`Admission`](crate::identity::Admission).
     ///
     /// # Errors
+    /// [`SpawnError::Members`] where the members that were given cannot be, and
     /// [`SpawnError::Timeout`] where a component does not answer.
     pub fn start(self, system: &KompactSystem) -> Result<ReplicaHandle<S, P>, SpawnError> {
-        let Self { handle, nodes } = self;
+        let Self { handle, nodes, members } = self;
         // First of all: what arrives before the components run waits for them.
-        handle.router.register(handle.config_id, &nodes)?;
+        match members {
+            Some(members) => handle.router.register_members(handle.config_id, &members)?,
+            None => handle.router.register(handle.config_id, &nodes)?,
+        }
         wait(system.start_notify(&handle.replica), "starting a replica")?;
         if let Some(election) = &handle.election {
             wait(system.start_notify(election), "starting an election")?;

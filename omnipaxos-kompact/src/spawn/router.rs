@@ -2,26 +2,33 @@
 
 use super::{PATIENCE, SpawnError, connect, wait};
 use crate::components::{
-    HeartbeatLane, Lane, LeaderElectionComponent, PaxosLane, Router, RouterMessage, RouterOptions,
+    HeartbeatLane, IdentityComponent, IdentityLane, IdentityRequest, Lane, LeaderElectionComponent,
+    Members, PaxosLane, Router, RouterMessage, RouterOptions,
 };
 use crate::config::OmniPaxosConfig;
 use crate::counters::Counters;
-use crate::ports::{HeartbeatPort, PaxosPort, RouterEventPort};
+use crate::identity::{MemberStore, MemoryMembers, StorageId};
+use crate::ports::{HeartbeatPort, IdentityPort, PaxosPort, RouterEventPort};
 use kompact::prelude::*;
 use kompact_net::NetworkDispatcher;
 use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::storage::ConfigId;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// The way of one server to its peers: one router for heartbeats, one for the replicas' messages.
-/// All configurations of the server share it. Cheap to clone.
+/// The way of one server to its peers: a router each for heartbeats, for the replicas' messages and
+/// for introductions, and the component that knows who is who. All configurations of the server
+/// share it. Cheap to clone.
 #[derive(Clone)]
 pub struct RouterHandle {
     pid: NodeId,
+    storage_id: StorageId,
     config: OmniPaxosConfig,
     heartbeats: RouterLane<HeartbeatLane>,
     paxos: RouterLane<PaxosLane>,
+    introductions: RouterLane<IdentityLane>,
+    identity: Arc<Component<IdentityComponent>>,
 }
 
 struct RouterLane<L: Lane> {
@@ -36,8 +43,12 @@ impl<L: Lane> Clone for RouterLane<L> {
 }
 
 impl RouterHandle {
-    /// Spawns the routers of server `pid` and registers them at the system's dispatcher. Waits
-    /// until they run: not to be called inside a component.
+    /// Spawns the routers of server `pid`, whose replicas keep their storage in memory, and
+    /// registers them at the system's dispatcher. Waits until they run: not to be called inside a
+    /// component.
+    ///
+    /// Each call is a new storage. A server that is started again with what its predecessor had
+    /// stored needs [`spawn_with_members`](Self::spawn_with_members), or the others refuse it.
     ///
     /// # Errors
     /// [`SpawnError`] for a wrong setting, a system without networking, or where Kompact refuses.
@@ -46,17 +57,49 @@ impl RouterHandle {
         pid: NodeId,
         config: OmniPaxosConfig,
     ) -> Result<Self, SpawnError> {
+        Self::spawn_with_members(system, pid, MemoryMembers::random()?, config)
+    }
+
+    /// As [`spawn`](Self::spawn), for a server whose storage has the identity and knows the members
+    /// that `members` holds.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn), and where `members` cannot be read.
+    pub fn spawn_with_members(
+        system: &KompactSystem,
+        pid: NodeId,
+        members: impl MemberStore,
+        config: OmniPaxosConfig,
+    ) -> Result<Self, SpawnError> {
         config.validate()?;
-        let options = RouterOptions { pid, config };
+        let storage_id = members.storage_id();
+        let component =
+            IdentityComponent::new(pid, Box::new(members), config.introduction_period())
+                .map_err(SpawnError::MemberStore)?;
+        let options = RouterOptions { pid, storage_id, config };
         let heartbeats = RouterLane::spawn(system, options.clone())?;
         let paxos = RouterLane::spawn(system, options.clone())?;
-        Ok(Self { pid, config: options.config, heartbeats, paxos })
+        let introductions = RouterLane::spawn(system, options.clone())?;
+        let gated = vec![heartbeats.router.actor_ref(), paxos.router.actor_ref()];
+        let identity = system.create(move || component.gates(gated));
+        connect::<IdentityPort, _, _>(&introductions.router, &identity);
+        connect::<RouterEventPort, _, _>(&heartbeats.router, &identity);
+        connect::<RouterEventPort, _, _>(&paxos.router, &identity);
+        wait(system.start_notify(&identity), "starting the identity component")?;
+        let config = options.config;
+        Ok(Self { pid, storage_id, config, heartbeats, paxos, introductions, identity })
     }
 
     /// This server.
     #[must_use]
     pub fn pid(&self) -> NodeId {
         self.pid
+    }
+
+    /// This server's storage.
+    #[must_use]
+    pub fn storage_id(&self) -> StorageId {
+        self.storage_id
     }
 
     /// The settings that all replicas of this server share.
@@ -69,12 +112,14 @@ impl RouterHandle {
     pub fn set_peer(&self, pid: NodeId, address: SocketAddr) {
         self.heartbeats.tell(RouterMessage::SetPeer { pid, address });
         self.paxos.tell(RouterMessage::SetPeer { pid, address });
+        self.introductions.tell(RouterMessage::SetPeer { pid, address });
     }
 
     /// Forgets a server: nothing goes to it or is taken from it any more.
     pub fn remove_peer(&self, pid: NodeId) {
         self.heartbeats.tell(RouterMessage::RemovePeer { pid });
         self.paxos.tell(RouterMessage::RemovePeer { pid });
+        self.introductions.tell(RouterMessage::RemovePeer { pid });
     }
 
     /// What became of messages between elections.
@@ -89,12 +134,19 @@ impl RouterHandle {
         &self.paxos.counters
     }
 
+    /// What became of messages about who is who.
+    #[must_use]
+    pub fn identity_counters(&self) -> &Counters {
+        &self.introductions.counters
+    }
+
     /// Connects a component that wants to know of messages that no replica here wants.
     pub fn subscribe<C>(&self, subscriber: &Arc<Component<C>>)
     where
         C: ComponentDefinition + Require<RouterEventPort> + RequireRef<RouterEventPort> + 'static,
     {
         connect::<RouterEventPort, _, _>(&self.paxos.router, subscriber);
+        connect::<RouterEventPort, _, _>(&self.introductions.router, subscriber);
     }
 
     /// Connects an election to its peers.
@@ -110,27 +162,67 @@ impl RouterHandle {
         connect::<PaxosPort, _, _>(&self.paxos.router, replica);
     }
 
-    /// Lets the messages of a configuration in.
+    /// A configuration runs here. Its messages come and go once all of its servers have introduced
+    /// themselves to each other, and from then on at once, also after restarts.
     ///
     /// # Errors
-    /// [`SpawnError::Timeout`] where a router does not answer.
+    /// [`SpawnError::Timeout`] where a component does not answer.
     pub fn register(&self, config_id: ConfigId, nodes: &[NodeId]) -> Result<(), SpawnError> {
-        self.heartbeats.register(config_id, nodes.to_vec())?;
-        self.paxos.register(config_id, nodes.to_vec())
+        self.register_as(config_id, nodes.to_vec(), Members::Nodes(nodes.to_vec()))
+    }
+
+    /// As [`register`](Self::register), where the storages of all members are a decided fact: they
+    /// need not introduce themselves.
+    ///
+    /// # Errors
+    /// [`SpawnError::Members`] where this server is not the one that is meant, or knows a member
+    /// with another storage; [`SpawnError::Timeout`] where a component does not answer.
+    pub fn register_members(
+        &self,
+        config_id: ConfigId,
+        members: &BTreeMap<NodeId, StorageId>,
+    ) -> Result<(), SpawnError> {
+        let nodes = members.keys().copied().collect();
+        let registered = self.register_as(config_id, nodes, Members::Decided(members.clone()));
+        if registered.is_err() {
+            self.unregister(config_id);
+        }
+        registered
+    }
+
+    fn register_as(
+        &self,
+        config_id: ConfigId,
+        nodes: Vec<NodeId>,
+        members: Members,
+    ) -> Result<(), SpawnError> {
+        // The routers first: they are told where this server stands.
+        self.heartbeats.register(config_id, nodes.clone())?;
+        self.paxos.register(config_id, nodes.clone())?;
+        self.introductions.register(config_id, nodes)?;
+        let (done, registered) = promise();
+        self.identity.actor_ref().tell(IdentityRequest::Register { config_id, members, done });
+        wait(registered, "registering a configuration")??;
+        Ok(())
     }
 
     /// Drops the messages of a configuration from now on.
     pub fn unregister(&self, config_id: ConfigId) {
         self.heartbeats.tell(RouterMessage::Unregister { config_id });
         self.paxos.tell(RouterMessage::Unregister { config_id });
+        self.introductions.tell(RouterMessage::Unregister { config_id });
+        self.identity.actor_ref().tell(IdentityRequest::Unregister { config_id });
     }
 
-    /// Ends both routers. Replicas that still use them are cut off.
+    /// Ends the routers, and what records whom they know. Replicas that still use them are cut off.
     pub fn stop(self, system: &KompactSystem) {
-        for done in
-            [system.kill_notify(self.heartbeats.router), system.kill_notify(self.paxos.router)]
-        {
-            // A router that is dead already does not answer; there is nothing else to do.
+        for done in [
+            system.kill_notify(self.identity),
+            system.kill_notify(self.heartbeats.router),
+            system.kill_notify(self.paxos.router),
+            system.kill_notify(self.introductions.router),
+        ] {
+            // One that is dead already does not answer; there is nothing else to do.
             let _ = done.wait_timeout(PATIENCE);
         }
     }

@@ -3,9 +3,10 @@
 use super::records::RecordsHead;
 use super::{
     ClusterId, ENVELOPE_BYTES, EncodeError, Envelope, Kind, Limits, MAX_PACKET_BYTES,
-    PROTOCOL_VERSION, Packet, WireError, decode_body, decode_records, encode_onto, envelope_config,
-    no_rest,
+    PROTOCOL_VERSION, Packet, Storages, WireError, decode_body, decode_records, encode_onto,
+    envelope_config, no_rest,
 };
+use crate::identity::{IdentityMessage, StorageId};
 use bytes::{Buf, BufMut, Bytes};
 use omnipaxos_core::leader_election::HeartbeatMessage;
 use omnipaxos_core::paxos::Message;
@@ -25,12 +26,28 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Encodes `packet` for a server of cluster `cluster_id`.
+    /// Encodes `packet` for a server of cluster `cluster_id`, to go between `storages`.
     ///
     /// # Errors
     /// [`EncodeError`] where it does not fit a packet.
-    pub fn encode(cluster_id: ClusterId, packet: Packet) -> Result<Self, EncodeError> {
-        let kind = packet.kind();
+    pub fn encode(
+        cluster_id: ClusterId,
+        storages: Storages,
+        packet: Packet,
+    ) -> Result<Self, EncodeError> {
+        let kind = packet.kind().to_byte();
+        let envelope = |config_id, from, to| Envelope {
+            version: PROTOCOL_VERSION,
+            kind,
+            cluster_id,
+            config_id,
+            from,
+            to,
+            from_storage: storages.from.get(),
+            to_storage: storages.to.map_or(0, StorageId::get),
+            head_len: 0,
+            blob_len: 0,
+        };
         let mut head = Vec::with_capacity(HEAD_GUESS);
         match packet {
             Packet::Paxos(mut message) => {
@@ -43,21 +60,25 @@ impl Frame {
                     encode_onto(&mut head, &records_head)?;
                     blob_len = blob;
                 }
-                let route = (message.config_id, message.from, message.to);
-                Self::assemble(cluster_id, kind, route, head, records, blob_len)
+                let envelope = envelope(message.config_id, message.from, message.to);
+                Self::assemble(envelope, head, records, blob_len)
             }
             Packet::Heartbeat(message) => {
                 encode_onto(&mut head, &message.body)?;
-                let route = (message.config_id, message.from, message.to);
-                Self::assemble(cluster_id, kind, route, head, None, 0)
+                let envelope = envelope(message.config_id, message.from, message.to);
+                Self::assemble(envelope, head, None, 0)
+            }
+            Packet::Identity(message) => {
+                encode_onto(&mut head, &message.body)?;
+                let envelope = envelope(message.config_id, message.from, message.to);
+                Self::assemble(envelope, head, None, 0)
             }
         }
     }
 
+    /// Completes an envelope with the lengths of what it holds.
     fn assemble(
-        cluster_id: ClusterId,
-        kind: Kind,
-        (config_id, from, to): (u64, u64, u64),
+        mut envelope: Envelope,
         head: Vec<u8>,
         records: Option<Records>,
         blob_len: u64,
@@ -71,16 +92,7 @@ impl Frame {
         if bytes > MAX_PACKET_BYTES as u64 {
             return Err(too_long);
         }
-        let envelope = Envelope {
-            version: PROTOCOL_VERSION,
-            kind: kind.to_byte(),
-            cluster_id,
-            config_id,
-            from,
-            to,
-            head_len,
-            blob_len,
-        };
+        (envelope.head_len, envelope.blob_len) = (head_len, blob_len);
         Ok(Self {
             envelope: envelope.to_bytes()?,
             head: Bytes::from(head),
@@ -184,6 +196,7 @@ impl Incoming {
     pub fn decode(mut self, limits: &Limits) -> Result<Packet, WireError> {
         let kind = self.kind()?;
         let Envelope { config_id, from, to, .. } = self.envelope;
+        let storages = self.envelope.storages()?;
         // `read` has checked that the body is as long as head and blob together.
         let head = self.body.split_to(self.envelope.head_len as usize);
         match kind {
@@ -209,6 +222,13 @@ impl Incoming {
                 no_rest(rest)?;
                 no_rest(&self.body)?;
                 Ok(Packet::Heartbeat(HeartbeatMessage { config_id, from, to, body }))
+            }
+            Kind::Identity => {
+                let (body, rest) = decode_body(&head)?;
+                no_rest(rest)?;
+                no_rest(&self.body)?;
+                let storage_id = storages.from;
+                Ok(Packet::Identity(IdentityMessage { config_id, from, to, storage_id, body }))
             }
         }
     }

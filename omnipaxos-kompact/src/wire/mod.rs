@@ -3,11 +3,12 @@
 //! A packet is a fixed [`Envelope`], a bincode head, and the payloads of all entries as one blob:
 //!
 //! ```text
-//! envelope (43 bytes, little endian)     head                      blob
+//! envelope (75 bytes, little endian)     head                      blob
 //! version u16, kind u8,                  bincode: the message      payloads, one after another,
 //! cluster u64, configuration u64,        without its entries; if   as long as the head says
 //! sender u64, receiver u64,              it has some: their runs,
-//! head length u32, blob length u32       lengths, StopSign
+//! their storages, u128 each,             lengths, StopSign
+//! head length u32, blob length u32
 //! ```
 //!
 //! The envelope comes first and never moves, so that a receiver can refuse a packet by its length,
@@ -27,6 +28,7 @@ mod tests;
 pub use codec::WireCodec;
 pub use frame::{Frame, Incoming};
 
+use crate::identity::{IdentityMessage, StorageId};
 use omnipaxos_core::leader_election::{HeartbeatMessage, NodeId};
 use omnipaxos_core::paxos::Message;
 use omnipaxos_core::storage::{ConfigId, ENTRY_OVERHEAD};
@@ -39,10 +41,10 @@ use thiserror::Error;
 pub type ClusterId = u64;
 
 /// The version of this format. A packet of any other version is dropped.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Bytes of an encoded [`Envelope`].
-pub const ENVELOPE_BYTES: usize = 43;
+pub const ENVELOPE_BYTES: usize = 75;
 
 /// Bytes of the largest packet that any configuration allows; longer ones are dropped unread.
 pub const MAX_PACKET_BYTES: usize = 64 << 20;
@@ -61,6 +63,8 @@ pub enum Kind {
     Paxos,
     /// A message between two elections.
     Heartbeat,
+    /// A message about who is who.
+    Identity,
 }
 
 impl Kind {
@@ -68,6 +72,7 @@ impl Kind {
         match self {
             Kind::Paxos => 1,
             Kind::Heartbeat => 2,
+            Kind::Identity => 3,
         }
     }
 
@@ -75,6 +80,7 @@ impl Kind {
         match byte {
             1 => Some(Kind::Paxos),
             2 => Some(Kind::Heartbeat),
+            3 => Some(Kind::Identity),
             _ => None,
         }
     }
@@ -93,8 +99,30 @@ pub struct Envelope {
     pub from: NodeId,
     /// The receiver.
     pub to: NodeId,
+    from_storage: u128,
+    to_storage: u128,
     head_len: u32,
     blob_len: u32,
+}
+
+/// The storages of the servers that a packet goes between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Storages {
+    /// The sender's.
+    pub from: StorageId,
+    /// The receiver's, where the sender knows it.
+    pub to: Option<StorageId>,
+}
+
+impl Envelope {
+    /// The storages of sender and receiver.
+    ///
+    /// # Errors
+    /// [`WireError::NoStorage`] where the sender names none.
+    pub fn storages(&self) -> Result<Storages, WireError> {
+        let from = StorageId::new(self.from_storage).ok_or(WireError::NoStorage)?;
+        Ok(Storages { from, to: StorageId::new(self.to_storage) })
+    }
 }
 
 /// A message that can travel between two servers.
@@ -105,6 +133,8 @@ pub enum Packet {
     Paxos(Message),
     /// From election to election.
     Heartbeat(HeartbeatMessage),
+    /// From server to server.
+    Identity(IdentityMessage),
 }
 
 impl Packet {
@@ -114,6 +144,7 @@ impl Packet {
         match self {
             Packet::Paxos(_) => Kind::Paxos,
             Packet::Heartbeat(_) => Kind::Heartbeat,
+            Packet::Identity(_) => Kind::Identity,
         }
     }
 }
@@ -184,6 +215,9 @@ pub enum WireError {
         /// This server's cluster.
         ours: ClusterId,
     },
+    /// The sender says nothing of its storage.
+    #[error("a packet from no storage")]
+    NoStorage,
     /// Of a kind that this version does not know, or that does not belong on this path.
     #[error("a packet of kind {0}")]
     Kind(u8),
@@ -224,7 +258,7 @@ pub enum EncodeError {
 }
 
 fn envelope_config() -> impl bincode::config::Config {
-    bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<64>()
+    bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<128>()
 }
 
 /// Reads a message without its entries from the front of a head; returns it and the rest.

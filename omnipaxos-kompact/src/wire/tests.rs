@@ -1,4 +1,5 @@
 use super::*;
+use crate::identity::Identity;
 use bytes::{Bytes, BytesMut};
 use omnipaxos_core::leader_election::{Ballot, Heartbeat, Leader};
 use omnipaxos_core::paxos::{Accept, Body, PrepareReq};
@@ -11,8 +12,12 @@ fn limits() -> Limits {
     Limits::for_frames(256 << 10, 1 << 20)
 }
 
+fn storages() -> Storages {
+    Storages { from: StorageId::new(0x0201).unwrap(), to: StorageId::new(0x0403) }
+}
+
 fn bytes_of(packet: Packet) -> Bytes {
-    let frame = Frame::encode(CLUSTER, packet).unwrap();
+    let frame = Frame::encode(CLUSTER, storages(), packet).unwrap();
     let mut bytes = BytesMut::new();
     frame.write(&mut bytes);
     assert_eq!(bytes.len(), frame.encoded_len());
@@ -58,12 +63,14 @@ fn prepare_req(promised: Ballot) -> Packet {
 fn the_envelope_never_moves() {
     let bytes = bytes_of(prepare_req(Ballot::new(1, 0, 3)));
     let expected = [
-        1, 0, // version
+        2, 0, // version
         1, // kind: Paxos
         8, 7, 6, 5, 4, 3, 2, 1, // cluster
         5, 0, 0, 0, 0, 0, 0, 0, // configuration
         2, 0, 0, 0, 0, 0, 0, 0, // sender
         1, 0, 0, 0, 0, 0, 0, 0, // receiver
+        1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // the sender's storage
+        3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // the receiver's storage
         4, 0, 0, 0, // head length
         0, 0, 0, 0, // blob length
         7, 1, 0, 3, // PrepareReq, ballot
@@ -139,12 +146,15 @@ fn others_are_refused_by_name() {
         bytes[at] = byte;
         bytes
     };
-    assert_eq!(open(&with(0, 2)), Err(WireError::Version { theirs: 2 }));
+    assert_eq!(open(&with(0, 1)), Err(WireError::Version { theirs: 1 }));
     assert_eq!(open(&with(2, 99)), Err(WireError::Kind(99)));
     assert!(matches!(open(&with(3, 0)), Err(WireError::Cluster { ours: CLUSTER, .. })));
     assert!(matches!(open(&good[..20]), Err(WireError::Length { bytes: 20, .. })));
-    assert!(matches!(open(&with(35, 200)), Err(WireError::Length { .. })));
-    assert!(matches!(open(&with(43, 99)), Err(WireError::Undecodable(_))));
+    assert!(matches!(open(&with(67, 200)), Err(WireError::Length { .. })));
+    assert!(matches!(open(&with(75, 99)), Err(WireError::Undecodable(_))));
+    let mut nobody = good.clone();
+    nobody[35..51].fill(0);
+    assert_eq!(open(&nobody), Err(WireError::NoStorage));
     let mut longer = good.clone();
     longer.push(0);
     assert!(matches!(open(&longer), Err(WireError::Length { .. })));
@@ -162,7 +172,7 @@ fn a_small_packet_cannot_claim_much_memory() {
     let mut bomb = bytes[..bytes.len() - records_head].to_vec();
     bomb.extend([253, 0, 0, 0, 0, 0, 0, 0, 16]);
     let head_len = u32::try_from(head - records_head + 9).unwrap();
-    bomb[35..39].copy_from_slice(&head_len.to_le_bytes());
+    bomb[67..71].copy_from_slice(&head_len.to_le_bytes());
     assert!(matches!(open(&bomb), Err(WireError::Undecodable(_))));
 }
 
@@ -203,6 +213,15 @@ fn any_accept() -> impl Strategy<Value = Packet> {
     })
 }
 
+fn any_identity() -> impl Strategy<Value = Identity> {
+    let any_id = || (1..=u128::MAX).prop_map(|id| StorageId::new(id).unwrap());
+    prop_oneof![
+        Just(Identity::Hello),
+        any_id().prop_map(|receiver| Identity::Known { receiver }),
+        (any_id(), any_id()).prop_map(|(receiver, bound)| Identity::Refused { receiver, bound }),
+    ]
+}
+
 fn any_packet() -> impl Strategy<Value = Packet> {
     prop_oneof![
         any_accept(),
@@ -212,6 +231,13 @@ fn any_packet() -> impl Strategy<Value = Packet> {
             from: 1,
             to: 2,
             body: Heartbeat::Request { round },
+        })),
+        any_identity().prop_map(|body| Packet::Identity(IdentityMessage {
+            config_id: 5,
+            from: 1,
+            to: 2,
+            storage_id: storages().from,
+            body,
         })),
     ]
 }
@@ -250,13 +276,13 @@ proptest! {
 
     #[test]
     fn random_heads_never_panic(
-        kind in 1u8..3,
+        kind in 1u8..4,
         body in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let mut bytes = bytes_of(prepare_req(Ballot::default()))[..ENVELOPE_BYTES].to_vec();
         let head_len = u32::try_from(body.len()).unwrap();
         bytes[2] = kind;
-        bytes[35..39].copy_from_slice(&head_len.to_le_bytes());
+        bytes[67..71].copy_from_slice(&head_len.to_le_bytes());
         bytes.extend(body);
         let _ = open(&bytes);
     }

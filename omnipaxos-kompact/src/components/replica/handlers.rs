@@ -5,6 +5,7 @@ use super::waiters::Waiter;
 use super::{
     FlushMode, Propose, Read, Reconfigure, ReplicaComponent, ReplicaMessage, ReplicaStatus, Trim,
 };
+use crate::identity::Admission;
 use crate::ports::{
     DecidedPort, ElectionRequest, LeaderElectionPort, LinkIndication, PaxosPort, ProposalFailure,
     ReadBatch, ReadFailure, ReplicaEvent, ReplicaRequest, Stopped, TrimFailure,
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::Leader;
 use omnipaxos_core::paxos::{Message, Reconfiguration};
-use omnipaxos_core::storage::{PaxosState, ProposalId, Sequence};
+use omnipaxos_core::storage::{ConfigId, PaxosState, ProposalId, Sequence};
 use std::time::Instant;
 
 impl<S, P> ReplicaComponent<S, P>
@@ -92,7 +93,15 @@ where
             log_len: paxos.log_len(),
             stop_sign: paxos.stop_sign().cloned(),
             halted: paxos.halted().cloned(),
+            admission: self.admission.clone(),
         })
+    }
+
+    fn admitted(&mut self, config_id: ConfigId, admission: Admission) {
+        if config_id == self.config_id {
+            self.admission = Some(admission.clone());
+            self.decided.trigger(ReplicaEvent::AdmissionChanged { config_id, admission });
+        }
     }
 
     fn message(&mut self, message: Message) {
@@ -198,6 +207,9 @@ where
                     paxos.reconnected(peer);
                     self.mark_dirty();
                 }
+            }
+            LinkIndication::Admission { config_id, admission } => {
+                self.admitted(config_id, admission);
             }
         }
         Handled::OK

@@ -1,5 +1,6 @@
 //! What a replica is asked by actor messages.
 
+use crate::identity::Admission;
 use crate::ports::{ProposalResult, ReadBatch, ReadFailure, Stopped, TrimFailure};
 use bytes::Bytes;
 use kompact::prelude::Ask;
@@ -51,6 +52,8 @@ pub struct ReplicaStatus {
     pub stop_sign: Option<StopSign>,
     /// Why it halted, if it did.
     pub halted: Option<Halted>,
+    /// Whether it takes part, and if not, why. `None` until the router has said so.
+    pub admission: Option<Admission>,
 }
 
 /// What a replica component receives.

@@ -13,6 +13,7 @@ pub use flusher::FlushMode;
 pub use messages::{Propose, Read, Reconfigure, ReplicaMessage, ReplicaStatus, Trim};
 
 use crate::counters::LogGate;
+use crate::identity::Admission;
 use crate::ports::{
     DecidedBatch, DecidedPort, ElectionRequest, LeaderElectionPort, PaxosPort, ProposalFailure,
     ReplicaEvent, Stopped,
@@ -71,6 +72,7 @@ where
     promised: Ballot,
     leader: Option<NodeId>,
     halted: bool,
+    admission: Option<Admission>,
     refusals: LogGate,
 }
 
@@ -99,6 +101,7 @@ where
             promised: paxos.promised(),
             leader: None,
             halted: false,
+            admission: None,
             refusals: LogGate::default(),
             paxos: Some(paxos),
         }

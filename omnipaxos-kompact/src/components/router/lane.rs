@@ -1,9 +1,11 @@
 //! The classes of traffic. Each has a router component of its own, with its own queue and its own
 //! buffers, so that heartbeats never wait behind a burst of entries.
 
+use crate::identity::IdentityMessage;
 use crate::wire::{Kind, Packet};
 use omnipaxos_core::leader_election::{HeartbeatMessage, NodeId};
 use omnipaxos_core::paxos::Message;
+use omnipaxos_core::storage::ConfigId;
 use std::fmt::Debug;
 
 /// A class of traffic between servers.
@@ -14,6 +16,12 @@ pub trait Lane: Send + 'static {
     const KIND: Kind;
     /// The last part of the alias under which its router is reached.
     const NAME: &'static str;
+    /// Whether its messages come and go only between servers that know each other: in a
+    /// configuration that is open, from and to the storages of its members.
+    const GATED: bool;
+
+    /// The configuration of a message.
+    fn config_id(message: &Self::Message) -> ConfigId;
 
     /// Who shall receive a message.
     fn receiver(message: &Self::Message) -> NodeId;
@@ -33,6 +41,11 @@ impl Lane for HeartbeatLane {
     type Message = HeartbeatMessage;
     const KIND: Kind = Kind::Heartbeat;
     const NAME: &'static str = "heartbeat";
+    const GATED: bool = true;
+
+    fn config_id(message: &HeartbeatMessage) -> ConfigId {
+        message.config_id
+    }
 
     fn receiver(message: &HeartbeatMessage) -> NodeId {
         message.to
@@ -45,7 +58,7 @@ impl Lane for HeartbeatLane {
     fn unpack(packet: Packet) -> Option<HeartbeatMessage> {
         match packet {
             Packet::Heartbeat(message) => Some(message),
-            Packet::Paxos(_) => None,
+            _ => None,
         }
     }
 }
@@ -58,6 +71,11 @@ impl Lane for PaxosLane {
     type Message = Message;
     const KIND: Kind = Kind::Paxos;
     const NAME: &'static str = "paxos";
+    const GATED: bool = true;
+
+    fn config_id(message: &Message) -> ConfigId {
+        message.config_id
+    }
 
     fn receiver(message: &Message) -> NodeId {
         message.to
@@ -70,7 +88,37 @@ impl Lane for PaxosLane {
     fn unpack(packet: Packet) -> Option<Message> {
         match packet {
             Packet::Paxos(message) => Some(message),
-            Packet::Heartbeat(_) => None,
+            _ => None,
+        }
+    }
+}
+
+/// Messages about who is who: a few when servers meet, before anything else is said.
+#[derive(Clone, Copy, Debug)]
+pub enum IdentityLane {}
+
+impl Lane for IdentityLane {
+    type Message = IdentityMessage;
+    const KIND: Kind = Kind::Identity;
+    const NAME: &'static str = "identity";
+    const GATED: bool = false;
+
+    fn config_id(message: &IdentityMessage) -> ConfigId {
+        message.config_id
+    }
+
+    fn receiver(message: &IdentityMessage) -> NodeId {
+        message.to
+    }
+
+    fn pack(message: IdentityMessage) -> Packet {
+        Packet::Identity(message)
+    }
+
+    fn unpack(packet: Packet) -> Option<IdentityMessage> {
+        match packet {
+            Packet::Identity(message) => Some(message),
+            _ => None,
         }
     }
 }

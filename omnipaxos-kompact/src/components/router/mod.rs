@@ -3,13 +3,16 @@
 mod lane;
 mod peers;
 
-pub use lane::{HeartbeatLane, Lane, PaxosLane};
+pub use lane::{HeartbeatLane, IdentityLane, Lane, PaxosLane};
 
 use crate::config::OmniPaxosConfig;
 use crate::counters::{Counters, DropLog, DropReason};
+use crate::identity::{Admission, StorageId};
 use crate::network::buffer_config;
 use crate::ports::{LinkIndication, LinkPort, RouterEvent, RouterEventPort};
-use crate::wire::{ClusterId, EncodeError, Envelope, Frame, Incoming, WireCodec, WireError};
+use crate::wire::{
+    ClusterId, EncodeError, Envelope, Frame, Incoming, Storages, WireCodec, WireError,
+};
 use kompact::prelude::*;
 use kompact_net::{NetworkStatus, NetworkStatusPort};
 use omnipaxos_core::leader_election::NodeId;
@@ -24,6 +27,8 @@ use std::time::{Duration, Instant};
 pub struct RouterOptions {
     /// This server.
     pub pid: NodeId,
+    /// Its storage.
+    pub storage_id: StorageId,
     /// Settings of the cluster.
     pub config: OmniPaxosConfig,
 }
@@ -52,7 +57,8 @@ pub enum RouterMessage {
         /// The server.
         pid: NodeId,
     },
-    /// A configuration runs here from now on: let its messages in.
+    /// A configuration runs here from now on. In a [gated](Lane::GATED) lane nothing comes or goes
+    /// until it is open.
     Register {
         /// The configuration.
         config_id: ConfigId,
@@ -61,6 +67,15 @@ pub enum RouterMessage {
         /// Fulfilled once it is done.
         done: KPromise<()>,
     },
+    /// Where this server stands in a configuration has changed.
+    Admit {
+        /// The configuration.
+        config_id: ConfigId,
+        /// Where it stands now.
+        admission: Admission,
+        /// The storages of all members, once it is open.
+        members: BTreeMap<NodeId, StorageId>,
+    },
     /// A configuration no longer runs here.
     Unregister {
         /// The configuration.
@@ -68,8 +83,16 @@ pub enum RouterMessage {
     },
 }
 
-/// How often one sender's messages of a configuration that does not run here are indicated.
+/// How often an event of one kind and one sender is indicated.
 const EVENT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A configuration that runs here.
+#[derive(Debug)]
+struct Registered {
+    nodes: BTreeSet<NodeId>,
+    /// The storages of its members, once this server takes part in it.
+    open: Option<BTreeMap<NodeId, StorageId>>,
+}
 
 /// Moves the messages of one [`Lane`] between the network and the components of all configurations
 /// of one server.
@@ -81,11 +104,12 @@ pub struct Router<L: Lane> {
     network: RequiredPort<NetworkStatusPort>,
     options: RouterOptions,
     peers: Peers,
-    configurations: BTreeMap<ConfigId, BTreeSet<NodeId>>,
+    configurations: BTreeMap<ConfigId, Registered>,
     retry_is_scheduled: bool,
     counters: Counters,
     drops: DropLog,
-    indicated: BTreeMap<NodeId, Instant>,
+    unregistered: BTreeMap<NodeId, Instant>,
+    foreign: BTreeMap<NodeId, Instant>,
 }
 
 impl<L: Lane> Router<L> {
@@ -103,7 +127,8 @@ impl<L: Lane> Router<L> {
             retry_is_scheduled: false,
             counters,
             drops: DropLog::default(),
-            indicated: BTreeMap::new(),
+            unregistered: BTreeMap::new(),
+            foreign: BTreeMap::new(),
         }
     }
 
@@ -114,7 +139,18 @@ impl<L: Lane> Router<L> {
 
     fn drop_packet(&mut self, reason: DropReason, peer: NodeId, detail: &dyn std::fmt::Display) {
         self.counters.count_dropped(reason);
-        if let Some(suppressed) = self.drops.admit(reason, Instant::now()) {
+        let Some(suppressed) = self.drops.admit(reason, Instant::now()) else {
+            return;
+        };
+        // At each start of a configuration something is dropped while its servers get to know each
+        // other; what keeps them from it is told elsewhere.
+        if reason == DropReason::Closed {
+            debug!(
+                self.log(), "packet dropped";
+                "pid" => self.options.pid, "lane" => L::NAME, "peer" => peer,
+                "reason" => reason.name(), "detail" => %detail, "suppressed" => suppressed
+            );
+        } else {
             warn!(
                 self.log(), "packet dropped";
                 "pid" => self.options.pid, "lane" => L::NAME, "peer" => peer,
@@ -123,13 +159,28 @@ impl<L: Lane> Router<L> {
         }
     }
 
+    /// Between which storages a message to `to` goes; `None` where it must not go.
+    fn storages(&self, config_id: ConfigId, to: NodeId) -> Option<Storages> {
+        let from = self.options.storage_id;
+        if !L::GATED {
+            return Some(Storages { from, to: None });
+        }
+        let open = self.configurations.get(&config_id)?.open.as_ref()?;
+        Some(Storages { from, to: Some(*open.get(&to)?) })
+    }
+
     fn send(&mut self, message: L::Message) {
-        let to = L::receiver(&message);
+        let (config_id, to) = (L::config_id(&message), L::receiver(&message));
         if !self.peers.knows(to) {
             self.drop_packet(DropReason::NoAddress, to, &"this server has no address");
             return;
         }
-        match Frame::encode(self.options.config.cluster_id, L::pack(message)) {
+        let Some(storages) = self.storages(config_id, to) else {
+            let why = format_args!("configuration {config_id} is not open");
+            self.drop_packet(DropReason::Closed, to, &why);
+            return;
+        };
+        match Frame::encode(self.options.config.cluster_id, storages, L::pack(message)) {
             Ok(frame) => self.send_frame(to, frame),
             Err(e @ (EncodeError::TooLong { .. } | EncodeError::Unencodable(_))) => {
                 self.drop_packet(DropReason::Unencodable, to, &e);
@@ -202,25 +253,43 @@ impl<L: Lane> Router<L> {
         }
     }
 
-    /// Checks in this order: the form, whom it is for, who speaks, of which configuration. Only
-    /// then is the body decoded.
+    /// Checks in this order: the form, whom it is for, who speaks, of which configuration, from
+    /// which storage. Only then is the body decoded.
     fn receive(&mut self, incoming: Incoming) {
         let Envelope { config_id, from, to, .. } = *incoming.envelope();
         let limits = self.options.config.limits();
         if let Err(e) = incoming.check(self.options.config.cluster_id, &limits) {
             return self.refuse(from, &e);
         }
+        let storages = match incoming.envelope().storages() {
+            Ok(storages) => storages,
+            Err(e) => return self.refuse(from, &e),
+        };
         if to != self.options.pid {
             return self.drop_packet(DropReason::Receiver, from, &format_args!("it is for {to}"));
+        }
+        if let Some(other) = storages.to.filter(|to| *to != self.options.storage_id) {
+            let why = format_args!("it is for storage {other}");
+            return self.drop_packet(DropReason::Receiver, from, &why);
         }
         if from == self.options.pid || !self.peers.knows(from) {
             return self.drop_packet(DropReason::Sender, from, &"unknown server");
         }
         match self.configurations.get(&config_id) {
-            None => return self.refuse_configuration(config_id, from),
-            Some(nodes) if !nodes.contains(&from) => {
+            None if L::GATED => return self.refuse_configuration(config_id, from),
+            None => self.indicate_unregistered(config_id, from),
+            Some(registered) if !registered.nodes.contains(&from) => {
                 let why = format_args!("no member of configuration {config_id}");
                 return self.drop_packet(DropReason::Sender, from, &why);
+            }
+            Some(Registered { open: None, .. }) if L::GATED => {
+                let why = format_args!("configuration {config_id} is not open");
+                return self.drop_packet(DropReason::Closed, from, &why);
+            }
+            Some(Registered { open: Some(members), .. })
+                if members.get(&from) != Some(&storages.from) =>
+            {
+                return self.refuse_storage(config_id, from, storages.from);
             }
             Some(_) => {}
         }
@@ -240,6 +309,7 @@ impl<L: Lane> Router<L> {
             WireError::Version { .. } => DropReason::Version,
             WireError::Cluster { .. } => DropReason::Cluster,
             WireError::SerialisationId(_)
+            | WireError::NoStorage
             | WireError::Kind(_)
             | WireError::TooManyEntries { .. }
             | WireError::EntryTooLarge { .. }
@@ -251,14 +321,45 @@ impl<L: Lane> Router<L> {
     fn refuse_configuration(&mut self, config_id: ConfigId, from: NodeId) {
         let why = format_args!("configuration {config_id} does not run here");
         self.drop_packet(DropReason::Configuration, from, &why);
-        let now = Instant::now();
-        let recent = self.indicated.get(&from);
-        if recent.is_none_or(|last| now.duration_since(*last) >= EVENT_INTERVAL) {
-            self.indicated.insert(from, now);
-            let event = RouterEvent::UnregisteredConfiguration { config_id, from };
-            self.events.trigger(event);
+        self.indicate_unregistered(config_id, from);
+    }
+
+    fn indicate_unregistered(&mut self, config_id: ConfigId, from: NodeId) {
+        if is_due(&mut self.unregistered, from) {
+            self.events.trigger(RouterEvent::UnregisteredConfiguration { config_id, from });
         }
     }
+
+    fn refuse_storage(&mut self, config_id: ConfigId, from: NodeId, presented: StorageId) {
+        let why = format_args!("from storage {presented}");
+        self.drop_packet(DropReason::Storage, from, &why);
+        if is_due(&mut self.foreign, from) {
+            self.events.trigger(RouterEvent::ForeignStorage { config_id, from, presented });
+        }
+    }
+
+    fn admit(
+        &mut self,
+        config_id: ConfigId,
+        admission: Admission,
+        members: BTreeMap<NodeId, StorageId>,
+    ) {
+        if let Some(registered) = self.configurations.get_mut(&config_id) {
+            registered.open = (admission == Admission::Open).then_some(members);
+            self.port.trigger(LinkIndication::Admission { config_id, admission });
+        }
+    }
+}
+
+/// Whether an event of this sender was not indicated lately.
+fn is_due(indicated: &mut BTreeMap<NodeId, Instant>, from: NodeId) -> bool {
+    let now = Instant::now();
+    let recent = indicated.get(&from);
+    let due = recent.is_none_or(|last| now.duration_since(*last) >= EVENT_INTERVAL);
+    if due {
+        indicated.insert(from, now);
+    }
+    due
 }
 
 impl<L: Lane> ComponentLifecycle for Router<L> {
@@ -281,12 +382,17 @@ impl<L: Lane> Actor for Router<L> {
             }
             RouterMessage::RemovePeer { pid } => {
                 self.peers.remove(pid);
-                self.indicated.remove(&pid);
+                self.unregistered.remove(&pid);
+                self.foreign.remove(&pid);
             }
             RouterMessage::Register { config_id, nodes, done } => {
-                self.configurations.insert(config_id, nodes.into_iter().collect());
+                let nodes = nodes.into_iter().collect();
+                self.configurations.insert(config_id, Registered { nodes, open: None });
                 // Whoever waits may have given up meanwhile.
                 let _ = done.fulfil(());
+            }
+            RouterMessage::Admit { config_id, admission, members } => {
+                self.admit(config_id, admission, members);
             }
             RouterMessage::Unregister { config_id } => {
                 self.configurations.remove(&config_id);

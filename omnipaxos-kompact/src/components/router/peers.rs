@@ -108,13 +108,15 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Packet;
+    use crate::identity::StorageId;
+    use crate::wire::{Packet, Storages};
     use omnipaxos_core::leader_election::{Heartbeat, HeartbeatMessage};
 
     fn frame(round: u64) -> Frame {
         let message =
             HeartbeatMessage { config_id: 1, from: 1, to: 2, body: Heartbeat::Request { round } };
-        Frame::encode(0, Packet::Heartbeat(message)).unwrap()
+        let storages = Storages { from: StorageId::new(1).unwrap(), to: None };
+        Frame::encode(0, storages, Packet::Heartbeat(message)).unwrap()
     }
 
     fn peers() -> Peers {

@@ -61,10 +61,11 @@ impl Babbler {
         self.to.tell("hello".to_owned(), self);
         self.to.tell(Babble(vec![1, 0, 1]), self);
         self.to.tell(Babble(vec![9; 100]), self);
-        let mut packet = vec![0; 43];
-        packet[0] = 1;
+        let mut packet = vec![0; 75];
+        packet[0] = 2;
         packet[2] = 1;
         packet[3] = 99;
+        packet[35] = 1;
         self.to.tell(Babble(packet.clone()), self);
         packet[3] = 77;
         self.to.tell(Babble(packet.clone()), self);

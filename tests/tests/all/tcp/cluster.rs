@@ -8,6 +8,7 @@ use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::paxos::ProposalOutcome;
 use omnipaxos_core::storage::{ConfigId, MemorySequence, MemoryState, Storage};
 use omnipaxos_kompact::config::OmniPaxosConfig;
+use omnipaxos_kompact::identity::MemoryMembers;
 use omnipaxos_kompact::network::kompact_config;
 use omnipaxos_kompact::ports::{ProposalFailure, ReplicaRequest};
 use omnipaxos_kompact::spawn::{
@@ -73,23 +74,53 @@ pub(crate) struct Member {
     pub(crate) recorder: Arc<Component<Recorder>>,
 }
 
+/// What a server that was killed leaves.
+pub(crate) struct Remains {
+    pub(crate) storages: BTreeMap<ConfigId, MemoryStorage>,
+    /// Its identity, and whom it knows.
+    pub(crate) known: MemoryMembers,
+    pub(crate) address: SocketAddr,
+}
+
+impl Remains {
+    /// Nothing but its address: its disk is lost.
+    pub(crate) fn without_disk(self) -> Self {
+        Self {
+            storages: self.storages.into_keys().map(|config_id| (config_id, memory())).collect(),
+            known: MemoryMembers::random().unwrap(),
+            address: self.address,
+        }
+    }
+
+    pub(crate) fn elsewhere(self) -> Self {
+        Self { address: loopback(), ..self }
+    }
+}
+
 pub(crate) struct Server {
     pub(crate) pid: NodeId,
     pub(crate) system: KompactSystem,
     pub(crate) router: RouterHandle,
     pub(crate) members: BTreeMap<ConfigId, Member>,
+    known: MemoryMembers,
     cutter: Arc<Component<Cutter>>,
 }
 
 impl Server {
+    /// A server with a disk that was never used.
     pub(crate) fn start(pid: NodeId, listen: SocketAddr) -> Self {
+        Self::start_with(pid, listen, MemoryMembers::random().unwrap())
+    }
+
+    /// A server that knows whom it knew before.
+    pub(crate) fn start_with(pid: NodeId, listen: SocketAddr, known: MemoryMembers) -> Self {
         let system = start_system(listen);
         let config = OmniPaxosConfig::from_config(system.config()).unwrap();
-        let router = RouterHandle::spawn(&system, pid, config).unwrap();
+        let router = RouterHandle::spawn_with_members(&system, pid, known.clone(), config).unwrap();
         let cutter = system.create(Cutter::new);
         cutter.on_definition(|c| system.connect_network_status_port(&mut c.network));
         system.start_notify(&cutter).wait_timeout(DEADLINE).unwrap();
-        Self { pid, system, router, members: BTreeMap::new(), cutter }
+        Self { pid, system, router, members: BTreeMap::new(), known, cutter }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -141,7 +172,7 @@ impl Server {
     }
 
     /// As after a crash: only what was in storage is left.
-    pub(crate) fn kill(mut self) -> (BTreeMap<ConfigId, MemoryStorage>, SocketAddr) {
+    pub(crate) fn kill(mut self) -> Remains {
         let address = self.address();
         self.system.kill_system().unwrap();
         let members = std::mem::take(&mut self.members);
@@ -149,7 +180,7 @@ impl Server {
             .into_iter()
             .map(|(config_id, m)| (config_id, m.handle.into_storage().unwrap()))
             .collect();
-        (storages, address)
+        Remains { storages, known: self.known, address }
     }
 
     fn cut(&self, other: SocketAddr, cut: bool) {
@@ -223,20 +254,15 @@ impl Cluster {
         *self.servers.keys().find(|pid| **pid != leader).unwrap()
     }
 
-    pub(crate) fn kill(&mut self, pid: NodeId) -> (BTreeMap<ConfigId, MemoryStorage>, SocketAddr) {
+    pub(crate) fn kill(&mut self, pid: NodeId) -> Remains {
         self.servers.remove(&pid).unwrap().kill()
     }
 
     /// Starts a server again where it was, with what its storage held.
-    pub(crate) fn restart(
-        &mut self,
-        pid: NodeId,
-        nodes: &[NodeId],
-        (storages, address): (BTreeMap<ConfigId, MemoryStorage>, SocketAddr),
-    ) {
-        self.add(Server::start(pid, address));
+    pub(crate) fn restart(&mut self, pid: NodeId, nodes: &[NodeId], remains: Remains) {
+        self.add(Server::start_with(pid, remains.address, remains.known));
         let server = self.servers.get_mut(&pid).unwrap();
-        for (config_id, storage) in storages {
+        for (config_id, storage) in remains.storages {
             server.join(config_id, nodes, storage);
         }
     }

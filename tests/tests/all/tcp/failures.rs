@@ -23,10 +23,10 @@ fn a_server_comes_back_with_its_storage_at_another_address() {
     let leader = cluster.leader();
     cluster.propose(leader, 0..100);
     cluster.same_log(100);
-    let (storages, _) = cluster.kill(leader);
+    let remains = cluster.kill(leader);
     let survivor = cluster.any().pid;
     cluster.propose(survivor, 100..200);
-    cluster.restart(leader, &[1, 2, 3], (storages, loopback()));
+    cluster.restart(leader, &[1, 2, 3], remains.elsewhere());
     cluster.propose(leader, 200..300);
     assert_eq!(cluster.same_log(300), (0..300).collect::<Vec<_>>());
 }
@@ -37,8 +37,8 @@ fn all_servers_come_back_with_their_storage() {
     cluster.propose(cluster.leader(), 0..100);
     cluster.same_log(100);
     let killed: Vec<_> = (1..=3).map(|pid| (pid, cluster.kill(pid))).collect();
-    for (pid, (storages, _)) in killed {
-        cluster.restart(pid, &[1, 2, 3], (storages, loopback()));
+    for (pid, remains) in killed {
+        cluster.restart(pid, &[1, 2, 3], remains.elsewhere());
     }
     cluster.propose(2, 100..200);
     assert_eq!(cluster.same_log(200), (0..200).collect::<Vec<_>>());

@@ -3,9 +3,10 @@
 use crate::tcp::cluster::{DEADLINE, Server, eventually, loopback};
 use kompact::net::frames::{FRAME_HEAD_LEN, MAGIC_NUM};
 use kompact::prelude::*;
-use omnipaxos_core::leader_election::Ballot;
+use omnipaxos_core::leader_election::{Ballot, NodeId};
 use omnipaxos_core::paxos::{Body, Learn, Message};
 use omnipaxos_core::storage::{Entry, ProposalId, Records, Run};
+use omnipaxos_kompact::identity::{Binding, MemberStore as _, MemoryMembers, StorageId};
 use omnipaxos_kompact::ports::{LinkIndication, PaxosPort};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -117,9 +118,18 @@ fn accept_and_stall(listener: &TcpListener, own: SocketAddr) -> TcpStream {
     stream
 }
 
+/// A server of the two that knows the other one already.
+fn acquainted(pid: NodeId, listen: SocketAddr) -> Server {
+    let id = |pid: NodeId| StorageId::new(pid.into()).unwrap();
+    let other = 3 - pid;
+    let mut known = MemoryMembers::new(id(pid));
+    known.record(other, Binding { storage_id: id(other), confirmed: true }).unwrap();
+    Server::start_with(pid, listen, known)
+}
+
 #[test]
 fn a_link_heals_after_its_far_end_died_in_the_middle_of_a_frame() {
-    let sender = Server::start(1, loopback());
+    let sender = acquainted(1, loopback());
     let listener = TcpListener::bind(loopback()).unwrap();
     let address = listener.local_addr().unwrap();
     sender.router.set_peer(2, address);
@@ -135,7 +145,7 @@ fn a_link_heals_after_its_far_end_died_in_the_middle_of_a_frame() {
     (&stalled).read_exact(&mut seen).unwrap();
     drop((stalled, listener));
 
-    let receiver = Server::start(2, address);
+    let receiver = acquainted(2, address);
     receiver.router.set_peer(1, sender.address());
     let (_listener, received) = Talker::spawn(&receiver, false);
     eventually("messages arrive again", || received.load(Ordering::Relaxed) >= 10);

@@ -5,6 +5,7 @@ mod basics;
 mod cluster;
 mod election;
 mod failures;
+mod identity;
 mod links;
 mod reconfiguration;
 mod recorder;

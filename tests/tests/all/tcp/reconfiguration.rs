@@ -1,6 +1,6 @@
 //! From one configuration to the next, both on the same routers.
 
-use crate::tcp::cluster::{Cluster, DEADLINE, eventually, memory};
+use crate::tcp::cluster::{Cluster, DEADLINE, Server, eventually, memory};
 use kompact::prelude::*;
 use omnipaxos_core::paxos::ProposeError;
 use omnipaxos_kompact::counters::DropReason;
@@ -79,12 +79,11 @@ impl Require<RouterEventPort> for Watcher {
     }
 }
 
-#[test]
-fn a_server_is_told_of_a_configuration_that_it_does_not_run() {
-    let mut cluster = Cluster::without_replicas(3);
-    let seen = Arc::new(Mutex::new(Vec::new()));
+type Seen = Arc<Mutex<Vec<RouterEvent>>>;
+
+fn watch(server: &Server) -> Seen {
+    let seen = Seen::default();
     let of_watcher = Arc::clone(&seen);
-    let server = cluster.server(3);
     let watcher = server.system.create(move || Watcher {
         ctx: ComponentContext::uninitialised(),
         events: RequiredPort::uninitialised(),
@@ -92,12 +91,30 @@ fn a_server_is_told_of_a_configuration_that_it_does_not_run() {
     });
     server.router.subscribe(&watcher);
     server.system.start(&watcher);
+    seen
+}
+
+/// Servers 1 and 2 start a configuration of which server 3 knows nothing.
+fn is_told(cluster: &mut Cluster) {
+    let seen = watch(cluster.server(3));
     for pid in 1..=2 {
         let server = cluster.servers.get_mut(&pid).unwrap();
         server.join(9, &[1, 2, 3], memory());
     }
     let expected = RouterEvent::UnregisteredConfiguration { config_id: 9, from: 1 };
     eventually("the event", || seen.lock().unwrap().contains(&expected));
+}
+
+#[test]
+fn a_server_is_told_of_a_configuration_that_it_does_not_run() {
+    let mut cluster = Cluster::start(3);
+    cluster.leader();
+    is_told(&mut cluster);
     let counters = cluster.server(3).router.paxos_counters();
-    assert!(counters.dropped(DropReason::Configuration) > 0);
+    eventually("dropped messages", || counters.dropped(DropReason::Configuration) > 0);
+}
+
+#[test]
+fn a_server_that_nobody_knows_yet_is_told_as_well() {
+    is_told(&mut Cluster::without_replicas(3));
 }

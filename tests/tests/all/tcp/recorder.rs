@@ -4,6 +4,7 @@ use bytes::Bytes;
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::storage::StopSign;
+use omnipaxos_kompact::identity::Admission;
 use omnipaxos_kompact::ports::{DecidedPort, ReplicaEvent, ReplicaRequest};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,7 @@ pub(crate) struct Recorded {
     pub(crate) stop_sign: Option<StopSign>,
     pub(crate) leader: Option<NodeId>,
     pub(crate) halted: bool,
+    pub(crate) admission: Option<Admission>,
     /// Answers to requests over the port, in order.
     pub(crate) answers: Vec<ReplicaEvent>,
     /// What was wrong with the indications.
@@ -41,6 +43,7 @@ impl Recorded {
             }
             ReplicaEvent::LeaderChanged { leader, .. } => self.leader = leader,
             ReplicaEvent::Halted { .. } => self.halted = true,
+            ReplicaEvent::AdmissionChanged { admission, .. } => self.admission = Some(admission),
             answer => self.answers.push(answer),
         }
     }

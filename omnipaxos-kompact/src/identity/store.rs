@@ -1,8 +1,4 @@
-//! Who a server is, beyond its pid: the storage that remembers what was promised in its name.
-//!
-//! A server that comes back under its old pid with an empty disk has forgotten its promises. So a
-//! pid alone does not identify a voter: `(pid, storage id)` does, and every member durably binds
-//! each pid to one storage id, for ever. docs/PROTOCOL.md, "Identity", says why that is enough.
+//! Storage ids, and where a server keeps whom it knows.
 
 use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::storage::StorageError;
