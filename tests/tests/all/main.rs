@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+mod amnesia;
 mod architecture;
 mod simulated_disk;
 mod simulator;
