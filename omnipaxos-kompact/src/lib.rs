@@ -1,7 +1,8 @@
 //! Kompact components around [`omnipaxos_core`]: a replicated log over TCP.
 //!
-//! A server is a Kompact system with networking, one router, and a replica with its leader election
-//! for each configuration that runs there:
+//! A server is a Kompact system with networking, a router for each kind of traffic, a component
+//! that knows [who is who](identity), and a replica with its leader election for each configuration
+//! that runs there:
 //!
 //! ```text
 //!            your component
@@ -64,6 +65,14 @@
 //!
 //! Futures are Kompact's: `.await` them inside a component or any executor, or wait for them with
 //! `BlockingFutureExt`.
+//!
+//! # Starting a server again
+//!
+//! The three above begin to decide once they know each other: which storage speaks in the name of
+//! which pid. A server that is started again needs that knowledge as much as its log:
+//! [`spawn_with_members`](spawn::RouterHandle::spawn_with_members) takes it. To the others a server
+//! without it is one that lost its disk and forgot what it promised. They refuse it, it takes no
+//! part, and its replica [says so](identity::Admission::Refused).
 //!
 //! # Following the log
 //!

@@ -439,7 +439,7 @@ fn run(n: u64, steps: &[Step]) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn no_pid_takes_part_with_two_storages_unless_all_members_lose_theirs(
