@@ -1,5 +1,6 @@
 //! The leader election of one server in one configuration: Ballot Leader Election with a clock.
 
+use super::health::ReplicaHealth;
 use crate::counters::LogGate;
 use crate::ports::{ElectionRequest, HeartbeatPort, LeaderElectionPort, LinkIndication};
 use kompact::prelude::*;
@@ -20,6 +21,9 @@ pub struct LeaderElectionComponent {
     pid: NodeId,
     config_id: ConfigId,
     tick: Duration,
+    /// The replica beside this election, and how long one of its flushes may take.
+    watched: Option<(ReplicaHealth, Duration)>,
+    fit: bool,
     refusals: LogGate,
 }
 
@@ -40,7 +44,32 @@ impl LeaderElectionComponent {
             pid,
             config_id,
             tick,
+            watched: None,
+            fit: true,
             refusals: LogGate::default(),
+        }
+    }
+
+    /// Watches a replica: while one of its flushes takes longer than `patience`, or once it has
+    /// halted, this server says that it is not quorum-connected, and another one leads.
+    #[must_use]
+    pub fn watching(mut self, replica: ReplicaHealth, patience: Duration) -> Self {
+        self.watched = Some((replica, patience));
+        self
+    }
+
+    fn look_at_replica(&mut self) {
+        let Some((replica, patience)) = &self.watched else {
+            return;
+        };
+        let fit = replica.is_fit(Instant::now(), *patience);
+        if fit != self.fit {
+            self.fit = fit;
+            warn!(
+                self.log(), "fitness to lead changed: see the replica's flushes";
+                "pid" => self.pid, "config_id" => self.config_id, "fit" => fit
+            );
+            self.election.set_healthy(fit);
         }
     }
 
@@ -50,6 +79,7 @@ impl LeaderElectionComponent {
         let tick = self.tick;
         self.schedule_once(tick, |this, _| {
             this.schedule_tick();
+            this.look_at_replica();
             let leader = this.election.tick();
             this.emit(leader);
             Handled::OK

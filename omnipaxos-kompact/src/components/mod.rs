@@ -1,11 +1,13 @@
 //! The components: who runs the core, who talks to the network, and what wakes them.
 
 mod election;
+mod health;
 mod identity;
 mod replica;
 mod router;
 
 pub use election::LeaderElectionComponent;
+pub use health::ReplicaHealth;
 pub use identity::{IdentityComponent, IdentityRequest, Members};
 pub use replica::{
     FlushMode, Propose, Read, Reconfigure, ReplicaComponent, ReplicaMessage, ReplicaOptions,

@@ -1,7 +1,9 @@
 //! A replica of one configuration, with its election, wired and started.
 
 use super::{PATIENCE, ReplicaClient, RouterHandle, SpawnError, connect, wait};
-use crate::components::{FlushMode, LeaderElectionComponent, ReplicaComponent, ReplicaOptions};
+use crate::components::{
+    FlushMode, LeaderElectionComponent, ReplicaComponent, ReplicaHealth, ReplicaOptions,
+};
 use crate::identity::{MembersError, StorageId};
 use crate::ports::{DecidedPort, LeaderElectionPort};
 use kompact::prelude::*;
@@ -130,9 +132,11 @@ where
         let mut config = router.config().election(promised);
         config.quorum = quorum;
         let ble = BallotLeaderElection::with(config_id, pid, peers, config)?;
-        let tick = router.config().tick;
-        let election =
-            system.create(move || LeaderElectionComponent::new(config_id, pid, ble, tick));
+        let (tick, patience) = (router.config().tick, router.config().election_timeout);
+        let health = prepared.health();
+        let election = system.create(move || {
+            LeaderElectionComponent::new(config_id, pid, ble, tick).watching(health, patience)
+        });
         router.connect_election(&election);
         connect::<LeaderElectionPort, _, _>(&election, &prepared.handle.replica);
         prepared.handle.election = Some(election);
@@ -200,6 +204,13 @@ where
             election: None,
         };
         Ok((Self { handle, nodes: spec.nodes, members: spec.members }, promised, peers))
+    }
+
+    /// Whether the replica is fit to lead: what an election of the user's own should look at, since a
+    /// replica that is stuck in a flush cannot say so itself.
+    #[must_use]
+    pub fn health(&self) -> ReplicaHealth {
+        self.handle.replica.on_definition(|replica| replica.health())
     }
 
     /// Connects a subscriber, whose indications will start with the first entry.

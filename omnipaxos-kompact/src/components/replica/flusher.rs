@@ -1,6 +1,7 @@
 //! Where flushes run.
 
 use super::messages::ReplicaMessage;
+use crate::components::health::ReplicaHealth;
 use kompact::prelude::ActorRef;
 use omnipaxos_core::storage::{Commit, Flush, Operation, StorageError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,39 +39,54 @@ pub(super) struct NoThread(String);
 
 /// Runs flushes, one at a time.
 #[derive(Debug)]
-pub(super) enum Flusher<C> {
+pub(super) struct Flusher<C> {
+    health: ReplicaHealth,
+    place: Place<C>,
+}
+
+#[derive(Debug)]
+enum Place<C> {
     Inline,
     Thread { flushes: Sender<Flush<C>>, thread: JoinHandle<()> },
 }
 
 impl<C: Commit + Send + 'static> Flusher<C> {
-    /// Starts what `mode` asks for; results of a thread go to `replica`.
+    /// Starts what `mode` asks for; results of a thread go to `replica`, marks to `health`.
     pub(super) fn start(
         mode: FlushMode,
         name: String,
         replica: ActorRef<ReplicaMessage>,
+        health: ReplicaHealth,
     ) -> Result<Self, NoThread> {
         if mode.is_inline::<C>() {
-            return Ok(Flusher::Inline);
+            return Ok(Self { health, place: Place::Inline });
         }
+        let of_thread = health.clone();
         let (flushes, to_run) = channel::<Flush<C>>();
         let thread = std::thread::Builder::new()
             .name(name)
             .spawn(move || {
                 for flush in to_run {
                     let id = flush.id();
-                    replica.tell(ReplicaMessage::Flushed(id, run(flush)));
+                    let result = run(flush);
+                    of_thread.end_flush();
+                    replica.tell(ReplicaMessage::Flushed(id, result));
                 }
             })
             .map_err(|e| NoThread(e.to_string()))?;
-        Ok(Flusher::Thread { flushes, thread })
+        Ok(Self { health, place: Place::Thread { flushes, thread } })
     }
 
     /// Runs a flush now and returns its result, or hands it to the thread.
     pub(super) fn flush(&self, flush: Flush<C>) -> Option<Result<(), StorageError>> {
-        match self {
-            Flusher::Inline => Some(run(flush)),
-            Flusher::Thread { flushes, .. } => match flushes.send(flush) {
+        self.health.begin_flush();
+        match &self.place {
+            Place::Inline => {
+                let result = run(flush);
+                self.health.end_flush();
+                Some(result)
+            }
+            Place::Thread { flushes, .. } => match flushes.send(flush) {
                 Ok(()) => None,
                 Err(_) => Some(Err(failed("the flusher is gone"))),
             },
@@ -79,7 +95,7 @@ impl<C: Commit + Send + 'static> Flusher<C> {
 
     /// Waits until the flush that is under way has ended.
     pub(super) fn stop(self) {
-        if let Flusher::Thread { flushes, thread } = self {
+        if let Place::Thread { flushes, thread } = self.place {
             drop(flushes);
             // The thread catches what a backend may do; there is nothing left to report to.
             let _ = thread.join();

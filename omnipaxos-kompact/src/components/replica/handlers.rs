@@ -29,7 +29,12 @@ where
             self.log(), "no thread for flushes, they run inline";
             "pid" => self.pid, "config_id" => self.config_id, "reason" => %reason
         );
-        let inline = Flusher::start(FlushMode::Inline, String::new(), self.ctx.actor_ref());
+        let inline = Flusher::start(
+            FlushMode::Inline,
+            String::new(),
+            self.ctx.actor_ref(),
+            self.health.clone(),
+        );
         self.flusher = inline.ok();
     }
 

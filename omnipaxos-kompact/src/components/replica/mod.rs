@@ -12,6 +12,7 @@ mod waiters;
 pub use flusher::FlushMode;
 pub use messages::{Propose, Read, Reconfigure, ReplicaMessage, ReplicaStatus, Trim};
 
+use super::health::ReplicaHealth;
 use crate::counters::LogGate;
 use crate::identity::Admission;
 use crate::ports::{
@@ -62,6 +63,7 @@ where
     /// `None` once the replica was stopped and its storage taken.
     paxos: Option<Paxos<S, P>>,
     flusher: Option<Flusher<P::Commit>>,
+    health: ReplicaHealth,
     options: ReplicaOptions,
     pid: NodeId,
     config_id: ConfigId,
@@ -92,6 +94,7 @@ where
             network: RequiredPort::uninitialised(),
             decided: ProvidedPort::uninitialised(),
             flusher: None,
+            health: ReplicaHealth::default(),
             options,
             pid: paxos.pid(),
             config_id: paxos.config_id(),
@@ -105,6 +108,12 @@ where
             refusals: LogGate::default(),
             paxos: Some(paxos),
         }
+    }
+
+    /// Whether the replica is fit to lead, for its election.
+    #[must_use]
+    pub fn health(&self) -> ReplicaHealth {
+        self.health.clone()
     }
 
     /// Connects a subscriber; returns the index from which on its indications will start.
@@ -294,6 +303,7 @@ where
 
     fn report_halt(&mut self, reason: &Halted) {
         self.halted = true;
+        self.health.halt();
         error!(
             self.log(), "replica halted for good";
             "pid" => self.pid, "config_id" => self.config_id, "reason" => %reason
@@ -321,7 +331,8 @@ where
     fn on_start(&mut self) -> HandlerResult {
         if self.flusher.is_none() && self.paxos.is_some() {
             let name = format!("flush-{}-{}", self.pid, self.config_id);
-            match Flusher::start(self.options.flush, name, self.ctx.actor_ref()) {
+            let health = self.health.clone();
+            match Flusher::start(self.options.flush, name, self.ctx.actor_ref(), health) {
                 Ok(flusher) => self.flusher = Some(flusher),
                 Err(e) => self.cannot_flush(&e),
             }

@@ -1,7 +1,7 @@
 //! Backends that are slow, fail or panic.
 
 use crate::tcp::cluster::{Cluster, DEADLINE, Server, decided, eventually};
-use crate::tcp::recorder::payload;
+use crate::tcp::recorder::{Records, payload};
 use kompact::prelude::*;
 use omnipaxos_core::paxos::ProposeError;
 use omnipaxos_core::storage::{
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 const FAILS: u8 = 1;
 const PANICS: u8 = 2;
+const STALLS: u8 = 3;
 
 /// A disk whose flushes take a while, and end as the test wants.
 #[derive(Clone, Default)]
@@ -48,6 +49,9 @@ impl Commit for DiskCommit {
         assert!(current().name().is_some_and(|name| name.starts_with("flush-")));
         sleep(Duration::from_millis(1));
         self.0.commits.fetch_add(1, Ordering::Relaxed);
+        while self.0.health.load(Ordering::Relaxed) == STALLS {
+            sleep(Duration::from_millis(1));
+        }
         match self.0.health.load(Ordering::Relaxed) {
             FAILS => Err(StorageError::Io {
                 operation: Operation::Flush,
@@ -117,6 +121,10 @@ fn one_bad_disk(health: u8) {
     assert!(matches!(refused, Ok(Err(ProposalFailure::Refused(_)))));
     let status = bad.client().status().wait_timeout(DEADLINE).unwrap().unwrap();
     assert!(status.halted.is_some());
+    // Whoever led before, the others go on.
+    for pid in 1..=2 {
+        decided(cluster.server(pid).propose(1000 + pid));
+    }
 }
 
 #[test]
@@ -127,4 +135,51 @@ fn a_failed_flush_halts_its_replica_and_answers_who_waits() {
 #[test]
 fn a_flush_that_panics_is_a_failed_flush() {
     one_bad_disk(PANICS);
+}
+
+/// Three servers on disks of the test's own, and what each of them was told.
+type OnDisks = (Cluster, Vec<(Disk, ReplicaHandle<MemorySequence, Disk>, Records)>);
+
+fn on_disks() -> OnDisks {
+    let cluster = Cluster::without_replicas(3);
+    let servers = cluster.servers.values().map(|server| {
+        let disk = Disk::default();
+        let replica = spawn(server, &disk);
+        let (recorder, records) = server.recorder();
+        replica.subscribe(&recorder);
+        (disk, replica, records)
+    });
+    let servers = servers.collect();
+    (cluster, servers)
+}
+
+fn leader_seen_by(records: &Records) -> usize {
+    let mut leader = None;
+    eventually("a leader", || {
+        leader = records.lock().leader;
+        leader.is_some()
+    });
+    leader.unwrap() as usize - 1
+}
+
+#[test]
+fn a_leader_whose_disk_stalls_is_replaced_although_its_heartbeats_flow() {
+    let (_cluster, servers) = on_disks();
+    decided(servers[0].1.client().propose(payload(0)));
+    let old = leader_seen_by(&servers[0].2);
+    let other = (old + 1) % 3;
+    servers[old].0.health.store(STALLS, Ordering::Relaxed);
+    // It takes a flush to stall in. The others decide it without this disk.
+    drop(servers[old].1.client().propose(payload(1)));
+    eventually("another leader", || {
+        servers[other].2.lock().leader.is_some_and(|pid| pid as usize - 1 != old)
+    });
+    decided(servers[other].1.client().propose(payload(2)));
+    let before = servers[old].2.numbers().len();
+    servers[old].0.health.store(0, Ordering::Relaxed);
+    decided(servers[other].1.client().propose(payload(3)));
+    eventually("the server catches up once its disk answers again", || {
+        servers[old].2.numbers().contains(&3)
+    });
+    assert!(servers[old].2.numbers().len() > before);
 }
