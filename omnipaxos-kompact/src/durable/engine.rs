@@ -9,6 +9,7 @@ use super::options::{Options, Owner};
 use super::suspicion::Suspicion;
 use super::writer::Writer;
 use crate::identity::StorageId;
+use bytes::Bytes;
 use omnipaxos_core::storage::{ConfigId, Operation, PaxosState, Sequence, Storage, StorageError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -165,7 +166,6 @@ impl Engine {
         if let Some(error) = &writer.failed {
             return Err(error.clone().into());
         }
-        let state = writer.model.groups.get(&config_id).and_then(|group| group.state.clone());
         let index = match groups.ready.remove(&config_id) {
             Some(index) => index,
             // Used before: what was not flushed then is forgotten, as in a crash.
@@ -174,7 +174,7 @@ impl Engine {
         groups.in_use.insert(config_id);
         let lease = Lease::new(Arc::clone(core), config_id);
         let suspect = lock(&core.suspicion).concerns(config_id);
-        Ok(halves(Shared::new(index), lease, state, suspect))
+        Ok(halves(Shared::new(index), lease, suspect))
     }
 
     /// Removes a configuration whose log is sealed and that no migration needs any more: gives its
@@ -267,6 +267,11 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// The state of a configuration that the frames so far have.
+    pub(super) fn durable_state(&self, group: ConfigId) -> Option<Bytes> {
+        lock(&self.writer).model.groups.get(&group).and_then(|group| group.state.clone())
     }
 
     /// Nobody uses the storage of a configuration any more.

@@ -100,8 +100,6 @@ pub struct DurableSequence {
 pub struct DurableState {
     shared: Shared,
     lease: Arc<Lease>,
-    /// What was stored last, durable or not.
-    stored: Option<Bytes>,
     suspect: bool,
 }
 
@@ -109,13 +107,12 @@ pub struct DurableState {
 pub(super) fn halves(
     shared: Shared,
     lease: Arc<Lease>,
-    state: Option<Bytes>,
     suspect: bool,
 ) -> (DurableSequence, DurableState) {
     let (first, end) = shared.lock().index.bounds();
     let sequence =
         DurableSequence { shared: shared.clone(), first, end, _lease: Arc::clone(&lease) };
-    (sequence, DurableState { shared, lease, stored: state, suspect })
+    (sequence, DurableState { shared, lease, suspect })
 }
 
 impl DurableSequence {
@@ -199,7 +196,7 @@ impl PaxosState for DurableState {
                 detail: format!("the state of configuration {}: {e}", self.lease.group),
             })
         };
-        self.stored.as_ref().map(read).transpose()
+        self.lease.core.durable_state(self.lease.group).as_ref().map(read).transpose()
     }
 
     fn store(&mut self, state: &State) -> Result<(), StorageError> {
@@ -207,7 +204,6 @@ impl PaxosState for DurableState {
         stored::write_value(&mut bytes, state)
             .map_err(|e| StorageError::Io { operation: Operation::Store, detail: e.to_string() })?;
         let state = Bytes::from(bytes);
-        self.stored = Some(state.clone());
         self.shared.lock().pending.push(Op::State { state });
         Ok(())
     }

@@ -292,6 +292,7 @@ fn load(extent: &Extent, group: ConfigId) -> Result<Vec<(u64, Records)>, Storage
     let mut rest = Bytes::from(bytes);
     let mut offset = extent.offset;
     let mut parts = Vec::new();
+    let mut next = extent.start;
     while !rest.is_empty() {
         let (token, length) = read_token(*place, offset, &rest)
             .ok_or_else(|| corrupt(&format!("the records at offset {offset} are damaged")))?;
@@ -299,8 +300,10 @@ fn load(extent: &Extent, group: ConfigId) -> Result<Vec<(u64, Records)>, Storage
             && of == group
         {
             let (from, to) = (start.max(extent.start), (start + records.len()).min(extent.end));
-            if from < to {
+            // An extent is closed where the log is cut, so nothing in it was replaced.
+            if from < to && from == next {
                 parts.push((from, records.slice(from - start, to - start)));
+                next = to;
             }
         }
         // The last item may lack its padding.
@@ -308,7 +311,11 @@ fn load(extent: &Extent, group: ConfigId) -> Result<Vec<(u64, Records)>, Storage
         rest = rest.slice(length..);
         offset += length as u64;
     }
-    Ok(parts)
+    if next == extent.end {
+        Ok(parts)
+    } else {
+        Err(corrupt(&format!("the records at index {next} are not where they were")))
+    }
 }
 
 /// Collects records that follow one another.

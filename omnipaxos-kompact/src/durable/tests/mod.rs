@@ -1,6 +1,7 @@
 //! The engine on a real file system.
 
 use super::*;
+use omnipaxos_core::storage::contract::{self, Backend};
 use omnipaxos_core::storage::{
     Commit, Entry, PaxosState, ProposalId, Records, RecordsBuilder, Sequence, State,
 };
@@ -94,4 +95,76 @@ fn what_was_cut_off_behind_an_append_in_memory_never_comes_back() {
     let found = append(200, 5, None);
     let numbers: Vec<u64> = found.iter().map(|(id, _)| id.number - 1).collect();
     assert_eq!(numbers, [0, 1, 2, 3, 4, 100, 101, 102, 103, 104, 200, 201, 202, 203, 204]);
+}
+
+/// Engines in directories of their own, one after the other.
+struct OnDisk {
+    options: Options,
+    latest: Option<(TempDir, Engine)>,
+}
+
+impl OnDisk {
+    fn new(options: Options) -> Self {
+        Self { options, latest: None }
+    }
+}
+
+impl Backend for OnDisk {
+    type Sequence = DurableSequence;
+    type PaxosState = DurableState;
+
+    fn create(&mut self) -> (DurableSequence, DurableState) {
+        let dir = TempDir::new().unwrap();
+        let engine = Engine::create(dir.path(), OWNER, self.options.clone()).unwrap();
+        let parts = engine.parts(1).unwrap();
+        self.latest = Some((dir, engine));
+        parts
+    }
+
+    fn reopen(
+        &mut self,
+        sequence: DurableSequence,
+        state: DurableState,
+    ) -> (DurableSequence, DurableState) {
+        drop((sequence, state));
+        let (dir, engine) = self.latest.take().unwrap();
+        drop(engine);
+        let engine = Engine::open(dir.path(), OWNER, self.options.clone()).unwrap();
+        let parts = engine.parts(1).unwrap();
+        self.latest = Some((dir, engine));
+        parts
+    }
+}
+
+#[test]
+fn the_contract_holds_with_tiny_segments_and_without_a_cache() {
+    let options = Options { cache_bytes: 0, ..options() };
+    contract::check_all(&mut OnDisk::new(options.clone()));
+    for seed in 100..105 {
+        contract::random(&mut OnDisk::new(options.clone()), seed, 300);
+    }
+}
+
+#[test]
+fn the_contract_holds_as_users_get_it() {
+    let mut backend = OnDisk::new(Options { segment_bytes: 1 << 20, ..Options::default() });
+    contract::check_all(&mut backend);
+    contract::commits_run_on_another_thread(&mut backend);
+}
+
+/// As a replica does that ends and starts again in a process that goes on.
+#[test]
+fn storage_can_be_taken_again_while_the_engine_stays_open() {
+    let dir = TempDir::new().unwrap();
+    let engine = Engine::create(dir.path(), OWNER, options()).unwrap();
+    let (mut sequence, mut state) = engine.parts(1).unwrap();
+    sequence.append(records(0, 10, 100)).unwrap();
+    state.store(&State { session: 4, ..State::default() }).unwrap();
+    state.commit().unwrap().run().unwrap();
+    sequence.append(records(10, 10, 100)).unwrap();
+    drop((sequence, state));
+    let (sequence, state) = engine.parts(1).unwrap();
+    assert_eq!(sequence.end_index(), 10);
+    assert_eq!(state.load().unwrap().unwrap().session, 4);
+    assert_eq!(sequence.read(0, 10, u64::MAX).unwrap(), records(0, 10, 100));
 }
