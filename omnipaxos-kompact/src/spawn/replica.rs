@@ -206,8 +206,8 @@ where
         Ok((Self { handle, nodes: spec.nodes, members: spec.members }, promised, peers))
     }
 
-    /// Whether the replica is fit to lead: what an election of the user's own should look at, since a
-    /// replica that is stuck in a flush cannot say so itself.
+    /// Whether the replica is fit to lead. An election of the user's own should look at it: a
+    /// replica that is stuck in a flush cannot say so.
     #[must_use]
     pub fn health(&self) -> ReplicaHealth {
         self.handle.replica.on_definition(|replica| replica.health())
