@@ -52,8 +52,13 @@ fn an_empty_disk_under_an_old_pid_is_refused_and_replaced_under_a_new_one() {
     decided(cluster.server(others[0]).client().propose_reconfiguration(next.clone()));
     let server = cluster.server(lost);
     assert_eq!((server.leader(), server.numbers()), (None, vec![]));
+    let heartbeats = server.router.heartbeat_counters();
+    eventually("its heartbeats, and those for the old disk, are dropped", || {
+        let dropped = |reason| heartbeats.dropped(reason) > 0;
+        dropped(DropReason::Closed) && dropped(DropReason::Receiver)
+    });
+    assert_eq!((heartbeats.sent(), heartbeats.received()), (0, 0));
     assert_eq!(server.router.paxos_counters().sent(), 0);
-    assert_eq!(server.router.heartbeat_counters().sent(), 0);
     cluster.kill(lost);
 
     cluster.add(Server::start(4, loopback()));
