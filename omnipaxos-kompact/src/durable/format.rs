@@ -387,8 +387,8 @@ pub(super) enum Token {
     Other,
 }
 
-/// Reads what `bytes` begin with at `offset`; returns it and how far it is to the next. `None` where
-/// it is damaged.
+/// Reads what `bytes` begin with at `offset`; returns it and how far it is to the next. `None`
+/// where it is damaged.
 pub(super) fn read_token(place: Place, offset: u64, bytes: &Bytes) -> Option<(Token, usize)> {
     let first = u32::from_le_bytes(*bytes.first_chunk()?);
     match first {

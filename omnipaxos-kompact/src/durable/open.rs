@@ -346,8 +346,8 @@ impl Opening<'_> {
         Ok(Latest { segment, checkpoint, model, scanned })
     }
 
-    /// Makes the last valid frame durable, which its writer may not have lived to do, and overwrites
-    /// what stands behind it, so that it is never taken for a frame.
+    /// Makes the last valid frame durable, which its writer may not have lived to do, and
+    /// overwrites what stands behind it, so that it is never taken for a frame.
     ///
     /// The frame is written again: after a failed fsync the system may hold it in memory and not
     /// know any more that the disk lacks it. The frames before it were durable when it was written.

@@ -1,7 +1,7 @@
 //! A last flush that was acknowledged and is damaged: which configurations may have lost it.
 //!
-//! Kept in a file of its own, written before the damaged frame is cut off, until the replica of each
-//! configuration has made it durable in its own state that it is to be synchronised by others.
+//! Kept in a file of its own, written before the damaged frame is cut off, until the replica of
+//! each configuration has made it durable in its own state that it is to be synchronised by others.
 
 use super::error::FileError;
 use super::files::FileSystem;
