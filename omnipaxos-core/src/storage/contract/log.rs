@@ -114,6 +114,47 @@ pub fn durable_records_can_be_replaced<B: Backend>(backend: &mut B) {
     subject.reopen().check();
 }
 
+/// Records that were cut never come back, whether the cut is at the border of an append or within
+/// one, in the commit of the append or in a later one, and whether the log goes on at once or after
+/// it was opened again.
+///
+/// # Panics
+/// When the backend breaks this clause.
+pub fn cut_records_never_return<B: Backend>(backend: &mut B) {
+    let mut subject = Subject::open(backend, "cut_records_never_return");
+    for seals in 0..4 {
+        for cut in 0..=6 {
+            for reopened in [false, true] {
+                let start = subject.end();
+                subject.append_some(2);
+                subject.append_some(3);
+                if seals & 1 != 0 {
+                    subject.seal();
+                }
+                subject.append_some(1);
+                subject.truncate(start + 6 - cut);
+                if seals & 2 != 0 {
+                    subject.seal();
+                }
+                if reopened {
+                    subject.flush();
+                    subject = subject.reopen();
+                }
+                subject.append_some(2);
+                subject.append_some(4);
+                subject.flush();
+                subject.check();
+                for from in start..subject.end() {
+                    subject.read(from, subject.end(), 0);
+                    subject.read(from, subject.end(), u64::MAX);
+                }
+            }
+        }
+        subject = subject.reopen();
+        subject.check();
+    }
+}
+
 /// Trimming removes the records below `to`, which becomes the first index; all others keep their
 /// indexes.
 ///

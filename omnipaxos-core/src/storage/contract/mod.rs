@@ -74,8 +74,9 @@ pub use content::{
 };
 pub use log::{
     a_new_pair_is_empty, append_goes_to_the_end, append_of_nothing_changes_nothing,
-    durable_records_can_be_replaced, impossible_ranges_are_refused, trim_and_truncate_meet,
-    trim_removes_the_beginning, trim_to_the_end_keeps_the_position, truncate_removes_the_end,
+    cut_records_never_return, durable_records_can_be_replaced, impossible_ranges_are_refused,
+    trim_and_truncate_meet, trim_removes_the_beginning, trim_to_the_end_keeps_the_position,
+    truncate_removes_the_end,
 };
 pub use random::random;
 pub use reads::{
@@ -147,6 +148,7 @@ pub fn clauses<B: Backend>() -> Vec<Clause<B>> {
         append_of_nothing_changes_nothing,
         truncate_removes_the_end,
         durable_records_can_be_replaced,
+        cut_records_never_return,
         trim_removes_the_beginning,
         trim_to_the_end_keeps_the_position,
         trim_and_truncate_meet,
