@@ -140,8 +140,9 @@ impl Index {
     /// in the order in which they were written; a later one replaces what it overlaps.
     pub(super) fn replay(&mut self, segment: &Arc<SegmentFile>, piece: Piece, from: u64, to: u64) {
         let start = piece.start.max(from);
-        // One that leaves a gap was replaced by a later one.
+        // One that leaves a gap was replaced by a later one. It still lies between its neighbours.
         if start > self.end || start >= to {
+            self.close();
             return;
         }
         if start < self.end {
