@@ -7,6 +7,7 @@ mod election;
 mod failures;
 mod identity;
 mod links;
+mod lost_directory;
 mod reconfiguration;
 mod recorder;
 mod storage;
