@@ -231,6 +231,27 @@ fn impossible_reconfigurations_say_why() {
     assert_eq!(refused, Err(ReconfigureError::LastConfiguration));
 }
 
+/// A limit is what still passes, and each lets one entry through, however large.
+#[test]
+fn limits_are_what_still_passes() {
+    let config = PaxosConfig { max_pending_bytes: 1, max_entry_bytes: 32, ..tiny() };
+    let mut lab = Lab::new(config.clone());
+    lab.paxos.propose_normal(vec![0; 32]).expect("nothing else is pending");
+    let overloaded = ProposeError::Overloaded { pending: 48, limit: 1 };
+    assert_eq!(lab.paxos.propose_normal(vec![]), Err(overloaded));
+    // A StopSign costs its overhead and 8 bytes a server.
+    lab.paxos.propose_reconfiguration(vec![1, 2]).unwrap();
+    let too_large = ProposeError::TooLarge { size: 40, limit: 32 };
+    let refused = Lab::new(config).paxos.propose_reconfiguration(vec![1, 2, 3]);
+    assert_eq!(refused, Err(ReconfigureError::Propose(too_large)));
+}
+
+#[test]
+fn a_replica_knows_who_it_is() {
+    let lab = Lab::new(tiny());
+    assert_eq!((lab.paxos.pid(), lab.paxos.config_id()), (super::lab::ME, CONFIG));
+}
+
 /// Forwarded proposals beyond the cap of the undecided tail are left to their proposer.
 #[test]
 fn the_undecided_tail_is_capped() {

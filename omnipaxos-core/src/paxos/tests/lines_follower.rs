@@ -92,6 +92,16 @@ fn f1_a_repeated_prepare_is_answered_again_and_an_older_attempt_is_not() {
 }
 
 #[test]
+fn f1_refuses_a_prepare_that_contradicts_itself() {
+    let mut lab = follower();
+    let n = ballot(5, 3);
+    lab.refuses(3, prepare(n, 1, ballot(4, 3), 3, 4, None));
+    lab.refuses(3, prepare(n, 1, ballot(5, 4), 3, 3, None));
+    // Everything decided, and its own round accepted: possible.
+    lab.get(3, prepare(n, 1, n, 3, 3, None));
+}
+
+#[test]
 fn f1_a_long_suffix_comes_in_the_parts_that_are_asked_for() {
     let mut lab = Lab::follower(tiny(), ballot(2, 2), &["a", "b", "c"], 0);
     lab.get(2, accept(ballot(2, 2), 1, 3, &["d", "e"], 0));

@@ -14,5 +14,6 @@ mod lines_leader;
 mod partial;
 mod properties;
 mod proposals;
+mod quiet;
 mod random;
 mod storage_errors;
