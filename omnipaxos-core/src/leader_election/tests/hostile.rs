@@ -68,12 +68,14 @@ fn impossible_heartbeats_are_refused() {
 
 #[test]
 fn the_highest_ballots_do_not_overflow() {
-    let config = ElectionConfig {
-        promised: Ballot::new(u64::MAX, u32::MAX, u64::MAX),
-        ..ElectionConfig::default()
+    let stands_after = |n| {
+        let promised = Ballot::new(n, u32::MAX, u64::MAX);
+        let mut alone = single(1, 1, ElectionConfig { promised, ..ElectionConfig::default() });
+        (0..100).find_map(|_| alone.tick()).map(|leader| leader.ballot.n)
     };
-    let mut alone = single(1, 1, config);
-    assert!((0..100).all(|_| alone.tick().is_none()), "no ballot is left");
+    assert_eq!(stands_after(u64::MAX), None, "no ballot is left");
+    assert_eq!(stands_after(u64::MAX - 1), None, "peers refuse the last one: none lies above it");
+    assert_eq!(stands_after(u64::MAX - 2), Some(u64::MAX - 1));
 
     let mut election = election();
     let last = leading(1, Ballot::new(u64::MAX - 1, 0, 2), false);

@@ -71,6 +71,22 @@ fn b1_a_round_asks_every_peer_at_a_fraction_of_the_timeout() {
 }
 
 #[test]
+fn b1_rounds_are_as_far_apart_as_the_caller_says() {
+    for ticks in [1, 3, TIMEOUT_TICKS] {
+        let heartbeat_ticks = Some(ticks);
+        let config = ElectionConfig { heartbeat_ticks, ..ElectionConfig::default() };
+        let mut election = single(1, 2, config);
+        let mut rounds = Vec::new();
+        for _ in 0..2 * TIMEOUT_TICKS {
+            assert_eq!(election.tick(), None);
+            rounds.extend(requests(&election.get_outgoing_msgs()));
+        }
+        let expected = (1..=u64::from(2 * TIMEOUT_TICKS)).step_by(ticks as usize);
+        assert_eq!(rounds, expected.collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn b1_without_a_quorum_of_replies_a_server_is_not_quorum_connected() {
     let mut election = following(ElectionConfig::default());
     assert!(election.is_quorum_connected());
@@ -155,6 +171,7 @@ fn b2_does_not_stand_while_a_peer_hears_the_leader_first_hand() {
 #[test]
 fn b2_never_says_that_it_hears_what_it_only_heard_of() {
     let mut election = following(ElectionConfig::default());
+    assert!(election.hears_leader());
     run(&mut election, 2 * TIMEOUT_TICKS, |pid, round| {
         (pid == 2).then(|| follower(round, pid, LEADER, true))
     });
@@ -166,6 +183,17 @@ fn b2_never_says_that_it_hears_what_it_only_heard_of() {
         Heartbeat::Request { .. } => None,
     };
     assert_eq!(sent.iter().find_map(says), Some((LEADER, false)));
+}
+
+/// A server that does not stand owns `n = 0`; whoever promised that hears no leader in it.
+#[test]
+fn b2_nobody_leads_in_a_ballot_of_n_0() {
+    let config = ElectionConfig { promised: Ballot::new(0, 0, 2), ..ElectionConfig::default() };
+    let mut election = single(1, 3, config);
+    let answer = |pid, round| (pid == 2).then(|| follower(round, pid, Ballot::default(), false));
+    assert_eq!(run(&mut election, 5, answer), []);
+    assert!(election.is_quorum_connected() && !election.hears_leader());
+    assert_eq!(election.leader(), None);
 }
 
 #[test]
@@ -188,6 +216,36 @@ fn b2_leaves_it_to_a_living_leader_to_stand_again() {
     assert_eq!(run(&mut election, 5 * TIMEOUT_TICKS / 2, answer), []);
     let events = run(&mut election, TIMEOUT_TICKS, answer);
     assert_eq!(events, [Ballot::new(5, 0, 1)], "it did not");
+}
+
+/// A promise may outrun the heartbeat of a leader that was elected just now: it is waited for one
+/// timeout, but not where the ballot is known to be over.
+#[test]
+fn b2_waits_for_the_owner_of_an_unheard_ballot_unless_it_abandoned_it() {
+    let unheard = Ballot::new(6, 0, 2);
+    let own = Ballot::new(6, 0, 1);
+    let none = Ballot::default();
+    // (the promise at the start, what server 2 says) -> ticks until this server stands.
+    // Both peers are preferred: two turns of 6 ticks, after the first tick.
+    let cases: [(&str, Ballot, fn(u64) -> Heartbeat, usize); 6] = [
+        ("nobody ever led", none, |r| follower(r, 2, Ballot::default(), false), 13),
+        ("its own, from before a restart", own, |r| follower(r, 2, Ballot::default(), false), 13),
+        ("2 does not know it yet", unheard, |r| follower(r, 2, LEADER, false), 23),
+        ("2 does not lead in it", unheard, |r| follower(r, 2, Ballot::new(6, 0, 2), false), 13),
+        ("2 went on", unheard, |r| follower(r, 2, Ballot::new(7, 0, 3), false), 23),
+        // One turn: it stands already.
+        ("2 leads, without a quorum", unheard, |r| leading(r, Ballot::new(6, 0, 2), false), 17),
+    ];
+    for (what, promised, says, expected) in cases {
+        let config = ElectionConfig { promised, ..ElectionConfig::default() };
+        let mut election = single(1, 3, config);
+        let answer = |pid, round| match pid {
+            2 => Some(says(round)),
+            _ => Some(follower(round, pid, Ballot::default(), false)),
+        };
+        let stands = (1..50).find(|_| tick_answered(&mut election, answer).is_some());
+        assert_eq!(stands, Some(expected), "{what}");
+    }
 }
 
 #[test]
@@ -286,6 +344,18 @@ fn b4_a_late_reply_is_ignored_and_counted() {
     let in_time = message(2, 1, leading(3, Ballot::new(1, 0, 2), true));
     let leader = election.handle_message(in_time).unwrap();
     assert_eq!(leader.map(|l| l.pid()), Some(2));
+}
+
+#[test]
+fn b4_a_reply_counts_until_one_timeout_after_its_request() {
+    for (ticks, late) in [(TIMEOUT_TICKS + 1, 0), (TIMEOUT_TICKS + 2, 1)] {
+        let mut election = single(1, 2, ElectionConfig::default());
+        run(&mut election, ticks, |_, _| None);
+        let first = message(2, 1, follower(1, 2, Ballot::default(), false));
+        assert_eq!(election.handle_message(first), Ok(None));
+        assert_eq!(election.late_replies(), late);
+        assert_eq!(election.connected_peers().count() as u64, 1 - late);
+    }
 }
 
 #[test]

@@ -329,6 +329,8 @@ fn impossible_proposals_are_refused() {
     };
     assert_eq!(lab.refuses(2, body(9, &["a"])), "a proposal of an unknown server");
     assert_eq!(lab.refuses(2, body(2, &["a", "too large"])), "a proposal beyond the size limit");
+    lab.get(2, body(2, &["limit"]));
+    lab.assert_log(&["limit"], 0);
     let mut stop = super::lab::stop_sign();
     for config_id in [CONFIG, CONFIG + 2, 0, u64::MAX] {
         stop.config_id = config_id;
