@@ -248,6 +248,18 @@ fn b2_waits_for_the_owner_of_an_unheard_ballot_unless_it_abandoned_it() {
     }
 }
 
+/// Whoever was promised meanwhile gets as much time as the one before.
+#[test]
+fn b2_waiting_starts_over_for_another_ballot() {
+    let config = ElectionConfig { promised: Ballot::new(6, 0, 2), ..ElectionConfig::default() };
+    let mut election = single(1, 3, config);
+    let answer = |pid, round| Some(follower(round, pid, Ballot::default(), false));
+    assert_eq!(run(&mut election, 20, answer), []);
+    election.handle_promised(Ballot::new(7, 0, 3));
+    let stands = (1..50).find(|_| tick_answered(&mut election, answer).is_some());
+    assert_eq!(stands, Some(23));
+}
+
 #[test]
 fn b2_flexible_quorums_more_to_be_elected_than_to_lead() {
     let config = ElectionConfig {
@@ -332,6 +344,20 @@ fn b3_answers_a_peer_that_restarted_and_counts_from_1_again() {
 }
 
 #[test]
+fn b3_a_repeated_request_counts_as_asked_lately() {
+    let mut election = following(ElectionConfig::default());
+    for _ in 0..3 {
+        run(&mut election, TIMEOUT_TICKS - 1, |pid, round| Some(calm(pid, round)));
+        let request = message(2, 1, Heartbeat::Request { round: 1 });
+        election.handle_message(request).unwrap();
+        assert_eq!(election.get_outgoing_msgs().len(), 1);
+    }
+    run(&mut election, 2, |pid, round| Some(calm(pid, round)));
+    election.handle_promised(Ballot::new(9, 0, 2));
+    assert_eq!(election.get_outgoing_msgs().len(), 1, "it may have restarted");
+}
+
+#[test]
 fn b4_a_late_reply_is_ignored_and_counted() {
     let mut election = single(1, 2, ElectionConfig::default());
     run(&mut election, TIMEOUT_TICKS + 2, |_, _| None);
@@ -367,6 +393,8 @@ fn b4_duplicates_and_overtaken_replies_change_nothing() {
     assert_eq!(election.handle_message(newest), Ok(None));
     let overtaken = message(3, 1, leading(5, LEADER, false));
     assert_eq!(election.handle_message(overtaken), Ok(None));
+    let second_answer = message(3, 1, leading(9, LEADER, false));
+    assert_eq!(election.handle_message(second_answer), Ok(None), "of the same version");
     assert_eq!(election, before);
 }
 
