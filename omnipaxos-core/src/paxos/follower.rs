@@ -534,10 +534,8 @@ impl Sync {
         } else {
             0
         };
-        if decided > 0 {
-            r.adopt_decided(self.equal_to, &lacking.slice(0, decided), m.n)?;
-            self.equal_to += decided;
-        }
+        r.adopt_decided(self.equal_to, &lacking.slice(0, decided), m.n)?;
+        self.equal_to += decided;
         let rest = lacking.skip(decided);
         let staged = self.staged.last();
         if !rest.is_empty() && staged.is_some_and(|part| part.stop_sign().is_some()) {

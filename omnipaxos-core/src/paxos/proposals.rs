@@ -102,7 +102,7 @@ impl Proposals {
 
     /// The next frame to forward, as long as the window has room.
     pub(super) fn forward(&mut self, frame: u64, window: u64) -> Option<Records> {
-        if self.unsent >= self.end() || (self.sent_cost >= window && self.sent_cost > 0) {
+        if self.unsent >= self.end() || self.sent_cost >= window {
             return None;
         }
         let records = self.collect(self.unsent, frame);

@@ -100,6 +100,13 @@ fn r2_a_follower_asks_the_leader_when_the_link_is_back() {
     lab.paxos.handle_leader(Leader::new(ballot(4, 3)));
     lab.paxos.reconnected(3);
     assert_eq!(lab.sent(), [(3, prepare_req(ballot(2, 2)))]);
+    // So it does at a leader that was deposed by that.
+    let mut lab = Lab::leader(PaxosConfig::default(), ballot(2, 1), &[]);
+    lab.paxos.handle_leader(Leader::new(ballot(4, 3)));
+    lab.paxos.reconnected(2);
+    assert_eq!(lab.sent(), []);
+    lab.paxos.reconnected(3);
+    assert_eq!(lab.sent(), [(3, prepare_req(ballot(2, 1)))]);
 }
 
 #[test]

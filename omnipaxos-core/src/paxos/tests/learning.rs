@@ -147,6 +147,10 @@ fn d1_a_candidate_learns() {
     lab.get(2, learn(0, &["a", "b"], 2, ballot(3, 2)));
     lab.assert_log(&["a", "b"], 2);
     assert_eq!(lab.state().promised, ballot(5, 1));
+    // Nobody can have decided in its own round yet: this one is forged, and deposes nobody.
+    lab.get(3, learn(2, &["c"], 3, ballot(5, 1)));
+    lab.get(2, promise(ballot(5, 1), 1, ballot(3, 2), 2, 2, &[]));
+    assert!(lab.paxos.is_leader());
 }
 
 #[test]
@@ -224,6 +228,19 @@ fn d1_learning_between_the_parts_of_a_sync() {
     assert_eq!(names(&sent), [(3, "SyncRequest")], "fetched again from what was learned");
     lab.get(3, later_part(n, 1, 3, &["v", "w", "x"], 6, 3));
     lab.assert_log(&["a", "t", "u", "v", "w", "x"], 3);
+}
+
+/// The AcceptSync begins behind what is learned: nothing of it has to be fetched twice.
+#[test]
+fn d1_learning_below_a_sync_keeps_what_was_fetched() {
+    let mut lab = Lab::follower(tiny(), N, &["a", "b", "c"], 1);
+    let n = ballot(5, 3);
+    lab.get(3, prepare(n, 1, N, 3, 1, None));
+    lab.get(3, accept_sync(n, 1, 3, &["d", "e", "f"], 8, 1));
+    lab.get(2, learn(1, &["b", "c"], 3, N));
+    lab.get(3, later_part(n, 1, 6, &["g", "h"], 8, 1));
+    lab.assert_log(&["a", "b", "c", "d", "e", "f", "g", "h"], 3);
+    assert_eq!(lab.state().accepted_round, n);
 }
 
 #[test]

@@ -161,6 +161,8 @@ fn the_window_bounds_what_is_on_its_way_to_a_follower() {
             }
         }
         assert!(bytes <= 100 + 40, "{bytes} bytes at once");
+        // Whatever was confirmed makes room: frames of 38 bytes, three of them a window.
+        assert!(bytes >= 3 * 38 || received == 200, "{bytes} bytes only");
         assert!(received > confirmed, "stuck at {confirmed}");
         confirmed = received;
         sent = lab.get(2, accepted(n, 1, confirmed, 0));
@@ -176,6 +178,20 @@ fn the_window_bounds_what_is_on_its_way_to_a_follower() {
         })
         .sum();
     assert!(bytes <= 10 * 40, "{bytes} bytes in ten resends");
+}
+
+/// A window that is full to the byte is full.
+#[test]
+fn a_window_of_two_frames_lets_two_through() {
+    let config = PaxosConfig { window_bytes: 2 * 34, accept_frame_bytes: 34, ..tiny() };
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(config, n, &[]);
+    lab.get(2, accepted(n, 1, 0, 0));
+    let accepts =
+        |sent: &[(NodeId, Body)]| sent.iter().filter(|(_, body)| body.name() == "Accept").count();
+    assert_eq!(accepts(&lab.get(2, propose(1, &["a", "b", "c", "d", "e", "f", "g"]))), 2);
+    assert_eq!(accepts(&lab.get(2, accepted(n, 1, 2, 0))), 1);
+    assert_eq!(accepts(&lab.get(2, accepted(n, 1, 6, 0))), 1);
 }
 
 #[test]

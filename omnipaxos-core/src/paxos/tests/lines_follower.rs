@@ -81,6 +81,11 @@ fn f1_a_repeated_prepare_is_answered_again_and_an_older_attempt_is_not() {
     let again = lab.get(3, prepare(n, 2, Ballot::default(), 0, 0, None));
     assert_eq!(first, again);
     lab.ignores(3, prepare(n, 1, Ballot::default(), 0, 0, None));
+    // Only a leader that has decided more may have trimmed what is lacking here.
+    let as_much = lab.get(3, prepare(n, 2, Ballot::default(), 1, 1, None));
+    assert_eq!(names(&as_much), [(3, "Promise")]);
+    let more = lab.get(3, prepare(n, 2, Ballot::default(), 2, 2, None));
+    assert_eq!(names(&more), [(2, "LearnRequest"), (3, "Promise")]);
     lab.get(3, accept_sync(n, 2, 3, &[], 3, 1));
     // It is in sync: that is all the leader has to know.
     assert_eq!(
@@ -157,6 +162,8 @@ fn f2_takes_only_the_sync_that_answers_its_latest_promise() {
     lab.ignores(3, sync(u64::MAX));
     lab.get(3, sync(2));
     lab.assert_log(&["a", "x"], 1);
+    lab.ignores(3, sync(1));
+    lab.ignores(3, sync(3));
 }
 
 #[test]
@@ -276,6 +283,7 @@ fn f4_answers_when_asked_with_what_is_durable() {
     let n = ballot(2, 2);
     assert_eq!(lab.get(2, decide(n, 1, 2, false)), []);
     assert_eq!(lab.get(2, decide(n, 1, 2, true)), [(2, accepted(n, 1, 3, 2))]);
+    assert_eq!(lab.get(2, decide(n, 1, 3, true)), [(2, accepted(n, 1, 3, 3))]);
     // Something between was lost.
     assert_eq!(lab.get(2, decide(n, 1, 5, true)), [(2, gap_at(n, 3, 3))]);
 }

@@ -4,7 +4,7 @@ use super::lab::{
     Lab, accepted, ballot, decide, gap, message, names, prepare, promise, propose, records_of, tiny,
 };
 use crate::ballot::{Ballot, Leader};
-use crate::paxos::{Accept, AcceptSync, Body, PaxosConfig, Propose};
+use crate::paxos::{Accept, AcceptSync, Body, PaxosConfig, ProposalOutcome, Propose};
 use crate::quorum::Quorum;
 
 fn config() -> PaxosConfig {
@@ -151,6 +151,14 @@ fn l2_nothing_waiting_is_appended_behind_an_adopted_stop_sign() {
     lab.assert_log(&["a", "StopSign(8)"], 0);
     lab.get(2, propose(1, &["later"]));
     lab.assert_log(&["a", "StopSign(8)"], 0);
+    // Nor does it hold up what was adopted: the AcceptSync to 2 is lost, so the entries go again.
+    let sent = lab.get(2, promise(ballot(5, 1), 1, Ballot::default(), 0, 0, &[]));
+    assert_eq!(accept_sync_in(&sent).suffix.len(), 2);
+    let again = lab.ticks(5);
+    assert_eq!(accepts_in(&again).len(), 1, "{again:?}");
+    lab.get(3, accepted(ballot(5, 1), 1, 2, 0));
+    lab.assert_log(&["a", "StopSign(8)"], 2);
+    assert_eq!(lab.paxos.take_outcomes()[0].1, ProposalOutcome::Dropped);
 }
 
 /// How far a promiser's log is trusted: the three cases of L2, here for late promises (L3).
@@ -222,6 +230,18 @@ fn l4_r3_a_gap_is_sent_again_from_what_is_confirmed() {
     assert_eq!(starts(&lab.get(2, gap(ballot(5, 1), 1, 2))), [0u64; 0]);
     let sent = lab.get(2, accepted(ballot(5, 1), 1, 4, 2));
     assert_eq!(starts(&sent), [4]);
+}
+
+#[test]
+fn l4_r3_the_pipeline_is_full_again_once_something_is_confirmed() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(tiny(), n, &[]);
+    lab.get(2, accepted(n, 1, 0, 0));
+    assert_eq!(accepts_in(&lab.get(2, propose(1, &["a", "b", "c", "d", "e", "f"]))).len(), 3);
+    assert_eq!(accepts_in(&lab.get(2, gap(n, 1, 0))).len(), 1, "one frame probes");
+    // Nothing new: the probe may still be on its way.
+    assert_eq!(accepts_in(&lab.get(2, accepted(n, 1, 0, 0))).len(), 0);
+    assert_eq!(accepts_in(&lab.get(2, accepted(n, 1, 2, 0))).len(), 2, "all the rest");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::cluster::Cluster;
 use super::lab::{Lab, accept_sync, accepted, ballot, names, prepare, propose, records_of};
-use crate::paxos::{Body, Learn, PaxosConfig, ProposalOutcome, Propose};
+use crate::paxos::{Accept, Body, Learn, PaxosConfig, ProposalOutcome, Propose};
 use crate::storage::{ProposalId, Records, RecordsBuilder};
 
 fn leader() -> Lab {
@@ -61,6 +61,21 @@ fn beyond_2_a_later_session_ends_the_earlier_ones() {
 fn beyond_2_a_new_leader_is_given_what_was_forwarded_to_the_old_one() {
     let mut lab = Lab::follower(PaxosConfig::default(), ballot(2, 2), &[], 0);
     lab.paxos.propose_normal("a").unwrap();
+    assert_eq!(names(&lab.sent()), [(2, "Propose")]);
+    let n = ballot(5, 3);
+    lab.get(3, prepare(n, 1, ballot(2, 2), 0, 0, None));
+    let sent = lab.get(3, accept_sync(n, 1, 0, &[], 0, 0));
+    assert_eq!(names(&sent), [(3, "Propose"), (3, "Accepted")]);
+}
+
+/// What was on its way to the old leader does not count against the new one's window.
+#[test]
+fn beyond_2_the_window_starts_over_with_a_new_leader() {
+    let config = PaxosConfig { window_bytes: 17, accept_frame_bytes: 17, ..PaxosConfig::default() };
+    let mut lab = Lab::follower(config, ballot(2, 2), &[], 0);
+    for what in ["a", "b", "c"] {
+        lab.paxos.propose_normal(what).unwrap();
+    }
     assert_eq!(names(&lab.sent()), [(2, "Propose")]);
     let n = ballot(5, 3);
     lab.get(3, prepare(n, 1, ballot(2, 2), 0, 0, None));
@@ -197,9 +212,12 @@ fn beyond_2_forwarding_is_coalesced_and_repeated_by_ticks_only() {
     }
     assert_eq!(names(&lab.sent()), [(2, "Propose")]);
     assert_eq!(lab.sent(), []);
-    assert_eq!(lab.ticks(4), []);
-    let again = names(&lab.ticks(4));
-    assert_eq!(again, [(2, "Propose")]);
+    // From the first tick that finds them lacking on, every fifth.
+    assert_eq!(lab.ticks(1), []);
+    for _ in 0..3 {
+        assert_eq!(lab.ticks(4), []);
+        assert!(names(&lab.ticks(1)).contains(&(2, "Propose")));
+    }
 }
 
 #[test]
@@ -211,6 +229,55 @@ fn beyond_2_forwarding_respects_the_window() {
     }
     assert_eq!(names(&lab.sent()), [(2, "Propose"), (2, "Propose")]);
     assert_eq!(lab.sent(), []);
+}
+
+/// What is decided makes room in the window, entry by entry.
+#[test]
+fn beyond_2_forwarding_goes_on_as_proposals_are_decided() {
+    let config = PaxosConfig { window_bytes: 50, accept_frame_bytes: 34, ..PaxosConfig::default() };
+    let n = ballot(2, 2);
+    let mut lab = Lab::follower(config, n, &[], 0);
+    for _ in 0..9 {
+        lab.paxos.propose_normal("x").unwrap();
+    }
+    let forwarded = |sent: Vec<(u64, Body)>| -> Vec<u64> {
+        let proposals = sent.iter().filter_map(|(_, body)| match body {
+            Body::Propose(m) => Some(m.proposals.len()),
+            _ => None,
+        });
+        proposals.collect()
+    };
+    assert_eq!(forwarded(lab.sent()), [2, 2], "68 bytes are on their way");
+    let mut decide_two =
+        |start: u64| {
+            let entries = records_of(1, start + 1, &["x", "x"]);
+            let decided = start + 2;
+            forwarded(lab.get(
+                2,
+                Body::Accept(Accept { n, s: 1, start, entries, decided, decided_by_all: 0 }),
+            ))
+        };
+    assert_eq!(decide_two(0), [2]);
+    assert_eq!(decide_two(2), [2]);
+    assert_eq!(decide_two(4), [1]);
+}
+
+#[test]
+fn proposals_that_are_decided_are_no_longer_pending() {
+    let config = PaxosConfig { max_pending_bytes: 3 * 17, ..PaxosConfig::default() };
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(config, n, &[]);
+    for decided in [0, 2, 3, 3] {
+        if decided > 0 {
+            lab.get(2, accepted(n, 1, decided, 0));
+        }
+        let mut pending = lab.paxos.log_len() - lab.paxos.decided_index();
+        while lab.paxos.propose_normal("x").is_ok() {
+            pending += 1;
+        }
+        assert_eq!(pending, 3, "{decided} are decided");
+        lab.sent();
+    }
 }
 
 #[test]
