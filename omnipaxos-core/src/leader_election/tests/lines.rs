@@ -227,7 +227,8 @@ fn b2_waits_for_the_owner_of_an_unheard_ballot_unless_it_abandoned_it() {
     let none = Ballot::default();
     // (the promise at the start, what server 2 says) -> ticks until this server stands.
     // Both peers are preferred: two turns of 6 ticks, after the first tick.
-    let cases: [(&str, Ballot, fn(u64) -> Heartbeat, usize); 6] = [
+    type Case = (&'static str, Ballot, fn(u64) -> Heartbeat, usize);
+    let cases: [Case; 6] = [
         ("nobody ever led", none, |r| follower(r, 2, Ballot::default(), false), 13),
         ("its own, from before a restart", own, |r| follower(r, 2, Ballot::default(), false), 13),
         ("2 does not know it yet", unheard, |r| follower(r, 2, LEADER, false), 23),

@@ -218,9 +218,7 @@ impl Progress {
             .filter(|len| accepted().filter(|other| other >= len).count() >= quorum)
             .max()
             .unwrap_or(0);
-        if chosen > r.decided() {
-            r.decide(chosen, n);
-        }
+        r.decide(chosen, n);
         let by_all = self.peers.values().map(|peer| peer.decided).min();
         let by_all = by_all.unwrap_or(u64::MAX).min(durable.decided);
         r.decided_by_all = r.decided_by_all.max(by_all);

@@ -175,9 +175,10 @@ impl Promises {
             next: start,
             asked: None,
         };
-        if best.start <= start && best.start + best.suffix.len() > start {
-            source.parts.push(best.suffix.skip(start - best.start));
-            source.next = best.start + best.suffix.len();
+        if best.start <= start {
+            let part = best.suffix.skip(start - best.start);
+            source.next += part.len();
+            source.parts.push(part);
         }
         let request = source.request();
         self.source = Some(source);

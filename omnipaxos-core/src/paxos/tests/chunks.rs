@@ -2,12 +2,14 @@
 //! they come; the undecided tail enters all together, with the round. And late duplicates of all
 //! that.
 
+use super::cluster::CONFIG;
 use super::lab::{
-    Lab, accept, accept_sync, accepted, ballot, decide, later_part, learn, learn_request, message,
-    names, prepare, prepare_req, promise, propose, sync_request, tiny,
+    Lab, ME, accept, accept_sync, accepted, ballot, decide, later_part, learn, learn_request,
+    message, names, prepare, prepare_req, promise, propose, sync_request, tiny,
 };
 use crate::ballot::{Ballot, Leader};
-use crate::paxos::{Body, PaxosConfig};
+use crate::paxos::{Body, Paxos, PaxosConfig};
+use crate::storage::{MemorySequence, MemoryState, Storage};
 
 const N: Ballot = Ballot { n: 5, priority: 0, pid: 3 };
 
@@ -104,6 +106,33 @@ fn beyond_4_the_leader_sends_the_parts_that_are_asked_for() {
     lab.ignores(3, sync_request(n, 1, 3));
 }
 
+#[test]
+fn beyond_4_a_leader_sends_parts_from_its_trimmed_prefix_on() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(tiny(), n, &["a", "b", "c", "d", "e", "f"]);
+    lab.get(3, promise(n, 1, Ballot::default(), 0, 0, &[]));
+    lab.get(3, sync_request(n, 1, 3));
+    for peer in [2, 3] {
+        lab.get(peer, accepted(n, 1, 6, 6));
+    }
+    lab.ticks(6);
+    lab.get(2, accepted(n, 1, 6, 6));
+    lab.paxos.get_decided_entries();
+    lab.paxos.trim(2).unwrap();
+    // Server 3 lost its disk, and learned two entries from somebody.
+    lab.get(3, prepare_req(Ballot::default()));
+    let mut learned = promise(n, 2, Ballot::default(), 2, 2, &[]);
+    if let Body::Promise(m) = &mut learned {
+        m.decided_round = n;
+    }
+    assert_eq!(lab.get(3, learned), [(3, accept_sync(n, 2, 2, &["c", "d", "e"], 6, 6))]);
+    lab.refuses(3, sync_request(n, 2, 1));
+    assert_eq!(
+        lab.get(3, sync_request(n, 2, 2)),
+        [(3, later_part(n, 2, 2, &["c", "d", "e"], 6, 6))]
+    );
+}
+
 /// What was staged is forgotten when D1 decides a part of it. A part that was in flight then must
 /// not pass for a first one: the stale tail below it is not the leader's.
 #[test]
@@ -193,29 +222,35 @@ fn beyond_4_a_leader_answers_who_fetches_although_it_takes_it_for_synchronised()
     assert_eq!(sent, [(3, later_part(n, 1, 3, &["d"], 4, 4))]);
 }
 
+/// A part of the log a, b, c, d, e, which server 2 accepted in round 3.
+fn part_of_five(start: u64, suffix: &[&str]) -> Body {
+    let len = start + suffix.len() as u64;
+    let mut body = promise(ballot(5, 1), 1, ballot(3, 2), len, 0, suffix);
+    if let Body::Promise(m) = &mut body {
+        m.len = 5;
+    }
+    body
+}
+
 #[test]
 fn beyond_4_a_candidate_adopts_only_a_complete_tail() {
     let mut lab = Lab::candidate(tiny(), ballot(5, 1));
     let n = ballot(5, 1);
-    let part = |start: u64, suffix: &[&str]| {
-        let mut body = promise(n, 1, ballot(3, 2), start + suffix.len() as u64, 0, suffix);
-        if let Body::Promise(m) = &mut body {
-            m.len = 5;
-        }
-        body
-    };
     let none = Ballot::default();
-    assert_eq!(lab.get(2, part(0, &["a", "b", "c"])), [(2, prepare(n, 1, none, 0, 0, Some(3)))]);
+    assert_eq!(
+        lab.get(2, part_of_five(0, &["a", "b", "c"])),
+        [(2, prepare(n, 1, none, 0, 0, Some(3)))]
+    );
     lab.assert_log(&[], 0);
     assert!(!lab.paxos.is_leader());
     // The first part again, then one that does not follow: nothing new.
-    assert_eq!(lab.get(2, part(0, &["a", "b", "c"])), []);
-    assert_eq!(lab.get(2, part(4, &["e"])), []);
+    assert_eq!(lab.get(2, part_of_five(0, &["a", "b", "c"])), []);
+    assert_eq!(lab.get(2, part_of_five(4, &["e"])), []);
     assert!(!lab.paxos.is_leader());
     // The part that was asked for is lost: it is asked for again.
     let again = lab.ticks(5);
     assert!(again.contains(&(2, prepare(n, 1, none, 0, 0, Some(3)))), "{again:?}");
-    lab.get(2, part(3, &["d", "e"]));
+    lab.get(2, part_of_five(3, &["d", "e"]));
     assert!(lab.paxos.is_leader());
     lab.assert_log(&["a", "b", "c", "d", "e"], 0);
 }
@@ -224,16 +259,9 @@ fn beyond_4_a_candidate_adopts_only_a_complete_tail() {
 fn beyond_4_a_candidate_that_learns_meanwhile_keeps_what_it_learned() {
     let n = ballot(5, 1);
     let mut lab = Lab::candidate(tiny(), n);
-    let part = |start: u64, suffix: &[&str]| {
-        let mut body = promise(n, 1, ballot(3, 2), start + suffix.len() as u64, 0, suffix);
-        if let Body::Promise(m) = &mut body {
-            m.len = 5;
-        }
-        body
-    };
-    lab.get(2, part(0, &["a", "b", "c"]));
+    lab.get(2, part_of_five(0, &["a", "b", "c"]));
     lab.get(3, learn(0, &["a", "b"], 2, ballot(3, 2)));
-    lab.get(2, part(3, &["d", "e"]));
+    lab.get(2, part_of_five(3, &["d", "e"]));
     assert!(lab.paxos.is_leader());
     lab.assert_log(&["a", "b", "c", "d", "e"], 2);
 }
@@ -301,6 +329,93 @@ fn beyond_4_a_silent_source_does_not_hold_up_the_round() {
     lab.ticks(10);
     assert!(lab.paxos.is_leader());
     lab.assert_log(&["o"], 0);
+}
+
+/// It is given up only for another quorum: while there is none, it may be the only one to know what
+/// was chosen.
+#[test]
+fn beyond_4_a_silent_source_stays_the_best_until_another_quorum_is_there() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::candidate(tiny(), n);
+    lab.get(2, part_of_five(0, &["a", "b", "c"]));
+    lab.ticks(50);
+    lab.get(3, promise(n, 1, ballot(1, 2), 1, 0, &["o"]));
+    assert!(!lab.paxos.is_leader());
+    lab.get(2, part_of_five(3, &["d", "e"]));
+    assert!(lab.paxos.is_leader());
+    lab.assert_log(&["a", "b", "c", "d", "e"], 0);
+}
+
+/// Two of five promise besides the silent source: a quorum without it.
+#[test]
+fn beyond_4_a_silent_source_does_not_hold_up_the_round_of_five() {
+    let n = ballot(5, 1);
+    let disk = Storage::with(MemorySequence::new(), MemoryState::new());
+    let paxos = Paxos::try_with(CONFIG, ME, vec![2, 3, 4, 5], disk, tiny()).unwrap();
+    let mut lab = Lab { paxos };
+    lab.paxos.handle_leader(Leader::new(n));
+    lab.sent();
+    lab.get(2, part_of_five(0, &["a", "b", "c"]));
+    lab.get(3, promise(n, 1, ballot(1, 2), 1, 0, &["o"]));
+    lab.ticks(50);
+    assert!(!lab.paxos.is_leader(), "any two others may not know what was chosen");
+    lab.get(4, promise(n, 1, Ballot::default(), 0, 0, &[]));
+    lab.ticks(25);
+    assert!(lab.paxos.is_leader());
+    lab.assert_log(&["o"], 0);
+}
+
+/// The source has learned by D1 meanwhile, which replaced its tail: parts of two logs do not mix.
+#[test]
+fn beyond_4_a_source_whose_log_has_changed_is_fetched_anew() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::candidate(tiny(), n);
+    lab.get(2, part_of_five(0, &["a", "b", "c"]));
+    let mut body = promise(n, 1, ballot(3, 2), 4, 4, &["z"]);
+    if let Body::Promise(m) = &mut body {
+        m.decided_round = ballot(4, 3);
+    }
+    assert_eq!(lab.get(2, body), [(2, learn_request(0))]);
+    lab.get(2, learn(0, &["a", "x", "y"], 4, ballot(4, 3)));
+    assert!(lab.paxos.is_leader());
+    lab.assert_log(&["a", "x", "y", "z"], 3);
+}
+
+/// It may have lost what was not durable: nothing that it showed before counts.
+#[test]
+fn beyond_4_a_source_that_restarted_is_fetched_anew() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::candidate(tiny(), n);
+    lab.get(2, part_of_five(0, &["a", "b", "c"]));
+    lab.get(2, prepare_req(ballot(3, 2)));
+    let mut again = part_of_five(0, &["a", "b", "c"]);
+    if let Body::Promise(m) = &mut again {
+        m.s = 2;
+    }
+    let none = Ballot::default();
+    assert_eq!(lab.get(2, again), [(2, prepare(n, 2, none, 0, 0, Some(3)))]);
+}
+
+/// What the Promise itself shows need not be asked for.
+#[test]
+fn beyond_4_a_candidate_learns_from_the_promise_itself() {
+    let mut lab = Lab::follower(tiny(), ballot(2, 2), &["a", "b"], 1);
+    let n = ballot(5, 1);
+    lab.paxos.handle_leader(Leader::new(n));
+    lab.sent();
+    let mut body = promise(n, 1, ballot(3, 2), 4, 3, &["x", "y", "z"]);
+    if let Body::Promise(m) = &mut body {
+        m.len = 6;
+    }
+    assert_eq!(lab.get(2, body), [(2, prepare(n, 1, ballot(2, 2), 3, 3, Some(4)))]);
+    lab.assert_log(&["a", "x", "y"], 3);
+    let mut rest = promise(n, 1, ballot(3, 2), 6, 3, &["v", "w"]);
+    if let Body::Promise(m) = &mut rest {
+        m.start = 4;
+    }
+    lab.get(2, rest);
+    assert!(lab.paxos.is_leader());
+    lab.assert_log(&["a", "x", "y", "z", "v", "w"], 3);
 }
 
 /// Once a round is accepted, no AcceptSync of it cuts anything: the leader has counted the log.

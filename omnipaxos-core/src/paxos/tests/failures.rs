@@ -7,6 +7,7 @@ use super::lab::{
 };
 use crate::ballot::{Ballot, Leader};
 use crate::paxos::{Body, Message, PaxosConfig};
+use crate::quorum::Quorum;
 
 fn three() -> Cluster {
     let mut cluster = Cluster::new(&[1, 2, 3], PaxosConfig::default());
@@ -124,6 +125,18 @@ fn r2_a_leader_sends_again_what_was_on_its_way() {
     lab.get(3, refuse(n, ballot(9, 3)));
     lab.paxos.reconnected(3);
     assert_eq!(lab.sent(), [], "it was told off");
+}
+
+#[test]
+fn r2_a_candidate_prepares_again_who_has_not_promised() {
+    let n = ballot(5, 1);
+    let quorum = Some(Quorum::flexible(3, 1, 3).unwrap());
+    let mut lab = Lab::candidate(PaxosConfig { quorum, ..PaxosConfig::default() }, n);
+    lab.get(2, promise(n, 1, Ballot::default(), 0, 0, &[]));
+    lab.paxos.reconnected(2);
+    assert_eq!(lab.sent(), []);
+    lab.paxos.reconnected(3);
+    assert_eq!(names(&lab.sent()), [(3, "Prepare")]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Lines L1-L5 of docs/PROTOCOL.md, one replica and its messages at a time.
 
 use super::lab::{
-    Lab, accepted, ballot, decide, gap, message, names, prepare, promise, propose, records_of, tiny,
+    Lab, accepted, ballot, decide, gap, message, names, prepare, prepare_req, promise, propose,
+    records_of, sync_request, tiny,
 };
 use crate::ballot::{Ballot, Leader};
 use crate::paxos::{Accept, AcceptSync, Body, PaxosConfig, ProposalOutcome, Propose};
@@ -92,6 +93,45 @@ fn l2_appends_what_it_lacks_of_a_log_of_its_own_round() {
     let sent = lab.get(3, promise(ballot(5, 1), 1, ballot(2, 2), 4, 1, &["c", "d"]));
     lab.assert_log(&["a", "b", "c", "d"], 1);
     assert_eq!(accept_sync_in(&sent).start, 4);
+}
+
+/// The usual take-over: the same round, and a follower that was told more of what is decided.
+#[test]
+fn l2_a_promise_that_shows_all_that_is_lacking_is_adopted_at_once() {
+    let mut lab = candidate_with(&["a", "b"]);
+    let sent = lab.get(3, promise(ballot(5, 1), 1, ballot(2, 2), 3, 3, &["c"]));
+    assert_eq!(names(&sent), [(3, "AcceptSync")]);
+    lab.assert_log(&["a", "b", "c"], 1);
+    assert!(lab.paxos.is_leader());
+}
+
+/// A repeated Promise comes without the suffix of the first one, which still counts.
+#[test]
+fn l2_a_repeated_promise_takes_nothing_back() {
+    let quorum = Some(Quorum::flexible(3, 1, 3).unwrap());
+    let n = ballot(5, 1);
+    let mut lab = Lab::candidate(PaxosConfig { quorum, ..config() }, n);
+    lab.get(2, promise(n, 1, ballot(3, 2), 2, 0, &["a", "b"]));
+    lab.get(2, promise(n, 1, ballot(3, 2), 2, 0, &[]));
+    lab.get(3, promise(n, 1, Ballot::default(), 0, 0, &[]));
+    assert!(lab.paxos.is_leader());
+    lab.assert_log(&["a", "b"], 2);
+}
+
+/// A restarted server has to promise again, in the new attempt, before it counts.
+#[test]
+fn l2_a_promise_is_forgotten_when_its_server_asks_for_a_prepare() {
+    let quorum = Some(Quorum::flexible(3, 1, 3).unwrap());
+    let n = ballot(5, 1);
+    let mut lab = Lab::candidate(PaxosConfig { quorum, ..config() }, n);
+    let empty = |s| promise(n, s, Ballot::default(), 0, 0, &[]);
+    lab.get(2, empty(1));
+    lab.get(2, prepare_req(n));
+    lab.get(3, empty(1));
+    assert!(!lab.paxos.is_leader());
+    assert_eq!(names(&lab.ticks(5)), [(2, "Prepare")]);
+    lab.get(2, empty(2));
+    assert!(lab.paxos.is_leader());
 }
 
 /// By (round, length), never by length alone.
@@ -185,6 +225,17 @@ fn l3_a_late_promise_is_trusted_by_the_rule_of_l2() {
         assert_eq!(sync.suffix.len(), 4 - start, "{what}");
         assert_eq!(sent[0].0, 3);
     }
+}
+
+/// What is decided is in the leader's log, and so is what its own round accepted.
+#[test]
+fn l3_refuses_promises_beyond_the_leaders_log() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(config(), n, &["a", "b"]);
+    lab.refuses(3, promise(n, 1, ballot(4, 3), 3, 3, &[]));
+    lab.refuses(3, promise(n, 1, n, 3, 0, &[]));
+    lab.refuses(3, promise(n, 1, n, 3, 3, &[]));
+    lab.get(3, promise(n, 1, ballot(4, 3), 3, 2, &[]));
 }
 
 #[test]
@@ -311,6 +362,49 @@ fn l5_a_leader_asks_until_a_follower_has_confirmed_its_attempt() {
     assert_eq!(to_2.count(), 4, "{asked:?}");
     lab.get(2, accepted(ballot(5, 1), 1, 0, 0));
     assert!(lab.ticks(20).iter().all(|(to, _)| *to == 3));
+}
+
+/// A resend is due so many ticks after the last news, be it of the log or of what is decided.
+#[test]
+fn l5_news_of_a_follower_put_the_resend_off_and_repetitions_do_not() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(config(), n, &["a", "b"]);
+    lab.get(2, accepted(n, 1, 2, 0));
+    let resend = [(2, decide(n, 1, 2, true))];
+    let to_2 = |mut sent: Vec<(u64, Body)>| {
+        sent.retain(|(to, _)| *to == 2);
+        sent
+    };
+    lab.ticks(4);
+    lab.get(2, accepted(n, 1, 2, 1));
+    assert_eq!(to_2(lab.ticks(4)), [], "it has decided one more");
+    lab.get(2, accepted(n, 1, 2, 1));
+    assert_eq!(to_2(lab.ticks(1)), resend, "it said that before");
+    assert_eq!(to_2(lab.ticks(4)), []);
+    lab.get(2, accepted(n, 1, 2, 0));
+    assert_eq!(to_2(lab.ticks(1)), resend, "a late one");
+}
+
+#[test]
+fn l5_the_first_word_of_a_fetching_follower_puts_the_resend_off() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(tiny(), n, &["a", "b", "c", "d", "e"]);
+    lab.get(3, promise(n, 1, Ballot::default(), 0, 0, &[]));
+    lab.get(3, sync_request(n, 1, 3));
+    lab.ticks(4);
+    lab.get(3, accepted(n, 1, 5, 0));
+    assert!(lab.ticks(4).iter().all(|(to, _)| *to != 3));
+    assert!(lab.ticks(1).contains(&(3, decide(n, 1, 5, true))));
+}
+
+/// A follower that fetches is asked where it is, at the rate of all resends.
+#[test]
+fn l5_a_fetching_follower_is_asked_at_a_bounded_rate() {
+    let n = ballot(5, 1);
+    let mut lab = Lab::leader(tiny(), n, &["a", "b", "c", "d", "e"]);
+    lab.get(3, promise(n, 1, Ballot::default(), 0, 0, &[]));
+    let asked = lab.ticks(20);
+    assert_eq!(asked.iter().filter(|sent| **sent == (3, decide(n, 1, 0, true))).count(), 4);
 }
 
 #[test]

@@ -312,6 +312,17 @@ fn beyond_8_a_follower_trims_what_it_has_decided_durably_at_most() {
     lab.paxos.trim(2).unwrap();
 }
 
+/// Debug builds check the order of the cursors after each input: here a round is accepted that was
+/// never promised.
+#[test]
+#[cfg(debug_assertions)]
+#[should_panic(expected = "accepted within the promise")]
+fn an_impossible_state_is_noticed_at_the_next_input() {
+    let mut lab = Lab::leader(PaxosConfig::default(), ballot(5, 1), &[]);
+    lab.paxos.replica.storage.accept_round(ballot(6, 1));
+    lab.paxos.tick();
+}
+
 /// An idle cluster shows that the leader lives, and no more.
 #[test]
 fn an_idle_leader_shows_itself() {
