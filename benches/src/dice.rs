@@ -16,6 +16,8 @@ pub enum Use {
     FaultPhase,
     /// The election timeouts of raft.
     RaftTimeout,
+    /// What is written to a disk.
+    Payload,
 }
 
 /// A source of numbers that depend on nothing but the seed and what they are for.

@@ -1,11 +1,14 @@
 //! Partial connectivity in virtual time: the same clocks, delays, clients and faults drive
 //! omnipaxos-core, the crate `omnipaxos` and the crate `raft`, one after the other.
 //!
-//! A run is a function of its seed: nothing here reads a clock or rolls dice of its own. What is
+//! A run is a function of its seed: nothing there reads a clock or rolls dice of its own. What is
 //! measured, and how each library is set up, is in docs/PERFORMANCE.md.
+//!
+//! [`durable`] is another measurement: commits to a real disk.
 
 pub mod cluster;
 pub mod dice;
+pub mod durable;
 pub mod experiment;
 pub mod history;
 pub mod library;

@@ -13,7 +13,7 @@
 
 use crate::wire::stored;
 use bytes::{Buf, Bytes};
-use omnipaxos_core::storage::{ConfigId, Records, StorageError};
+use omnipaxos_core::storage::{ConfigId, Entry, Records, StorageError};
 use serde::{Deserialize, Serialize};
 
 pub(super) const HEADER_BYTES: usize = 24;
@@ -166,17 +166,17 @@ impl Builder {
         mut located: impl FnMut(u64, u32, Span),
     ) -> Result<(), StorageError> {
         let mut at = 0;
-        while at < records.len() {
-            let count = piece(records, at);
-            let part = records.slice(at, at + u64::from(count));
-            let first = start + at;
+        while at < records.entries().len() {
+            let count = piece(&records.entries()[at..]);
+            let part = at..at + count as usize;
+            let first = start + at as u64;
             let span = self.item(place, |out| {
                 put(out, APPEND, group, &first.to_le_bytes());
                 out.extend_from_slice(&count.to_le_bytes());
-                stored::write_records(out, &part).map_err(|e| too_large(&e))
+                stored::write_records(out, records, part.clone()).map_err(|e| too_large(&e))
             })?;
             located(first, count, span);
-            at += u64::from(count);
+            at = part.end;
         }
         Ok(())
     }
@@ -229,10 +229,10 @@ impl Builder {
     }
 }
 
-/// How many records from position `at` on make one item.
-fn piece(records: &Records, at: u64) -> u32 {
+/// How many of these make one item.
+fn piece(entries: &[Entry]) -> u32 {
     let (mut count, mut cost) = (0, 0);
-    for entry in &records.entries()[at as usize..] {
+    for entry in entries {
         cost += entry.cost();
         if count > 0 && cost > ITEM_COST {
             break;

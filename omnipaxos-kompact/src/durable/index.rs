@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// Neighbouring items on disk share one extent up to this many bytes: one read brings them all.
 const EXTENT_BYTES: u64 = 32 << 10;
 
+/// What a block takes beside its records: itself, where it lies, and what holds them together.
+const BLOCK_BYTES: u64 = 256;
+
 /// A segment as readers see it.
 #[derive(Debug)]
 pub(super) struct SegmentFile {
@@ -69,7 +72,7 @@ pub(super) struct Index {
     extents: VecDeque<Extent>,
     /// Follow the extents without a gap.
     blocks: VecDeque<Block>,
-    blocks_cost: u64,
+    blocks_bytes: u64,
     cache_bytes: u64,
     next_id: u64,
     /// The extent that was read last, as the parts of the log in it.
@@ -84,7 +87,7 @@ impl Index {
             end: first,
             extents: VecDeque::new(),
             blocks: VecDeque::new(),
-            blocks_cost: 0,
+            blocks_bytes: 0,
             cache_bytes,
             next_id: 0,
             recent: None,
@@ -100,7 +103,7 @@ impl Index {
     pub(super) fn append(&mut self, records: Records) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        self.blocks_cost += records.cost();
+        self.blocks_bytes += memory(&records);
         let start = self.end;
         self.end += records.len();
         self.blocks.push_back(Block { id, start, records, cut: false, pieces: None });
@@ -118,10 +121,10 @@ impl Index {
 
     /// Forgets blocks that are durable while there are too many.
     fn evict(&mut self) {
-        while self.blocks_cost > self.cache_bytes
+        while self.blocks_bytes > self.cache_bytes
             && let Some(block) = self.blocks.pop_front_if(|block| block.pieces.is_some())
         {
-            self.blocks_cost -= block.records.cost();
+            self.blocks_bytes -= memory(&block.records);
             let (start, end) = (block.start, block.end());
             for (segment, piece) in block
                 .pieces
@@ -193,11 +196,11 @@ impl Index {
                 block.cut = true;
                 break;
             }
-            self.blocks_cost -= block.records.cost();
+            self.blocks_bytes -= memory(&block.records);
             if block.start < from {
                 block.records = block.records.slice(0, from - block.start);
                 block.cut = true;
-                self.blocks_cost += block.records.cost();
+                self.blocks_bytes += memory(&block.records);
                 break;
             }
             self.blocks.pop_back();
@@ -220,7 +223,7 @@ impl Index {
         self.first = to;
         while self.extents.pop_front_if(|extent| extent.end <= to).is_some() {}
         while let Some(block) = self.blocks.pop_front_if(|block| block.end() <= to) {
-            self.blocks_cost -= block.records.cost();
+            self.blocks_bytes -= memory(&block.records);
         }
         if self.recent.as_ref().is_some_and(|(start, _)| *start < to) {
             self.recent = None;
@@ -276,6 +279,11 @@ impl Index {
         }
         Ok(self.recent.as_ref().map_or(&[], |(_, parts)| parts))
     }
+}
+
+/// Bytes of memory that a block with these records takes, about.
+fn memory(records: &Records) -> u64 {
+    BLOCK_BYTES + records.cost() + records.len() * size_of::<Entry>() as u64
 }
 
 /// Reads an extent; each item is checked.

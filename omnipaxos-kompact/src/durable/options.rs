@@ -20,8 +20,8 @@ pub struct Options {
     /// Bytes of a segment, from 64 KiB on. Segments start at 4 MiB and double up to this size;
     /// space comes back by whole segments. The default is 64 MiB.
     pub segment_bytes: u64,
-    /// Bytes of the latest records of each configuration that stay in memory; what is not durable
-    /// yet always does. The default is 16 MiB.
+    /// Bytes of memory for the latest records of each configuration, what holds them together
+    /// included; what is not durable yet always stays. The default is 16 MiB.
     pub cache_bytes: u64,
     /// Whether the next segment is made ready on a thread of its own before it is needed, so that
     /// no flush waits for it. On by default.

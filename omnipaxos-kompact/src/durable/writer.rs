@@ -94,7 +94,7 @@ impl Writer {
             for op in &batch.ops {
                 match op {
                     Op::Append { id, start, records } => {
-                        let mut pieces = Vec::new();
+                        let mut pieces = Vec::with_capacity(1);
                         let note = |start, count, span| pieces.push(Piece { start, count, span });
                         self.builder.push_records(place, batch.group, *start, records, note)?;
                         of_batch.push((*id, pieces));

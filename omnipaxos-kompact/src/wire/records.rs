@@ -4,6 +4,7 @@ use super::{Limits, WireError};
 use bytes::Bytes;
 use omnipaxos_core::storage::{Entry, Records, Run, StopSign};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Everything about [`Records`] but their payloads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,14 +21,19 @@ pub(super) struct RecordsHead {
 impl RecordsHead {
     /// The head of `records`, and the bytes of their blob; `None` where a length exceeds 32 bits.
     pub(super) fn of(records: &Records) -> Option<(Self, u64)> {
+        Self::of_part(records, 0..records.entries().len())
+    }
+
+    /// The same of the records at these positions, which exist.
+    pub(super) fn of_part(records: &Records, part: Range<usize>) -> Option<(Self, u64)> {
         let mut head = RecordsHead {
-            runs: records.runs().to_vec(),
-            lengths: Vec::with_capacity(records.entries().len()),
+            runs: runs_of(records.runs(), part.start as u64, part.end as u64),
+            lengths: Vec::with_capacity(part.len()),
             stop_sign: None,
             metadata: None,
         };
         let mut blob = 0u64;
-        for entry in records.entries() {
+        for entry in &records.entries()[part] {
             match entry {
                 Entry::Normal(data) => {
                     head.lengths.push(u32::try_from(data.len()).ok()?);
@@ -76,6 +82,19 @@ impl RecordsHead {
         }
         Records::new(entries, self.runs).map_err(|e| WireError::Undecodable(e.to_string()))
     }
+}
+
+/// The runs of positions `[from, to)` of the sequence that `runs` describe.
+fn runs_of(runs: &[Run], from: u64, to: u64) -> Vec<Run> {
+    let mut start = 0;
+    let part = runs.iter().filter_map(|run| {
+        let end = start + run.count;
+        let (lo, hi) = (start.max(from), end.min(to));
+        let skip = lo - start;
+        start = end;
+        run.skip(skip).and_then(|run| run.take(hi.saturating_sub(lo)))
+    });
+    part.collect()
 }
 
 /// What is left of a blob.

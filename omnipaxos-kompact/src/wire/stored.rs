@@ -6,6 +6,7 @@ use bytes::{Buf, Bytes};
 use omnipaxos_core::storage::{Entry, Records};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::ops::Range;
 
 /// What bincode may claim for a value: far more than any state has.
 const VALUE_LIMIT: usize = 16 << 20;
@@ -14,17 +15,22 @@ const VALUE_LIMIT: usize = 16 << 20;
 const NO_LIMITS: Limits =
     Limits { packet_bytes: usize::MAX, entries: usize::MAX, entry_bytes: u64::MAX };
 
-/// Appends records: the length of their head, the head, and the payloads.
-pub(crate) fn write_records(out: &mut Vec<u8>, records: &Records) -> Result<(), EncodeError> {
-    let too_long = EncodeError::TooLong { bytes: records.cost() };
-    let (head, blob) = RecordsHead::of(records).ok_or(too_long.clone())?;
+/// Appends the records at these positions, which exist: the length of their head, the head, and the
+/// payloads.
+pub(crate) fn write_records(
+    out: &mut Vec<u8>,
+    records: &Records,
+    part: Range<usize>,
+) -> Result<(), EncodeError> {
+    let too_long = || EncodeError::TooLong { bytes: records.cost() };
+    let (head, blob) = RecordsHead::of_part(records, part.clone()).ok_or_else(too_long)?;
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     encode_onto(out, &head)?;
-    let length = u32::try_from(out.len() - at - 4).map_err(|_| too_long.clone())?;
+    let length = u32::try_from(out.len() - at - 4).map_err(|_| too_long())?;
     out[at..at + 4].copy_from_slice(&length.to_le_bytes());
-    out.reserve(usize::try_from(blob).map_err(|_| too_long)?);
-    for entry in records.entries() {
+    out.reserve(usize::try_from(blob).map_err(|_| too_long())?);
+    for entry in &records.entries()[part] {
         match entry {
             Entry::Normal(data) => out.extend_from_slice(data),
             Entry::StopSign(ss) => {
