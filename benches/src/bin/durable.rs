@@ -58,7 +58,7 @@ struct Args {
 #[derive(Debug, ClapArgs)]
 #[group(multiple = false)]
 struct Mode {
-    /// Bytes on disk, memory, reads and restarts of long logs of 256 B entries instead.
+    /// Bytes on disk, reads and restarts of long logs of 256 B entries instead.
     #[arg(long, conflicts_with_all = ["payload", "batch", "runs", "seconds"])]
     restart: bool,
 

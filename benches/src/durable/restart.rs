@@ -1,4 +1,4 @@
-//! What a long log costs: on disk, in memory, when it is read and when a replica restarts.
+//! What a long log costs: on disk, when it is read and when a replica restarts.
 
 use super::load::Load;
 use super::ours::{GROUP, OWNER, Ours};
@@ -14,7 +14,7 @@ use std::time::Instant;
 pub const PAYLOAD: usize = 256;
 /// What is read at once.
 const CHUNK: u64 = 256 << 10;
-/// Little, so that nearly all of the log is read from the disk, and memory shows the index.
+/// Little, so that nearly all of the log is read from its files.
 const CACHE: u64 = 1 << 20;
 
 /// What one log costs.
@@ -34,9 +34,6 @@ pub struct Restart {
     pub restart_ms: f64,
     /// Megabytes of payload a second, the whole log in chunks of 256 KiB.
     pub read_mb_per_s: f64,
-    /// Bytes of memory that opening took for each entry, and that were in use after it; where the
-    /// system tells.
-    pub memory_per_entry: Option<f64>,
 }
 
 /// A log of `entries` in `dir`, written in commits of `batch`.
@@ -54,14 +51,12 @@ pub fn measure(dir: &Path, entries: u64, batch: u64) -> Result<Restart, MeasureE
     let (bytes, log) = (ours.bytes(), ours.sequence().end_index());
     drop(ours);
 
-    let before = resident();
     let start = Instant::now();
     let engine = Engine::open(&dir, OWNER, options.clone())?;
     let open_ms = millis(start);
     let storage = engine.storage(GROUP)?;
     let paxos = Paxos::try_with(GROUP, OWNER.pid, vec![2, 3], storage, PaxosConfig::default())?;
     let restart_ms = millis(start);
-    let memory = before.zip(resident()).map(|(before, after)| after.saturating_sub(before));
     drop((paxos, engine));
 
     let engine = Engine::open(&dir, OWNER, options)?;
@@ -86,7 +81,6 @@ pub fn measure(dir: &Path, entries: u64, batch: u64) -> Result<Restart, MeasureE
         open_ms,
         restart_ms,
         read_mb_per_s: (log * PAYLOAD as u64) as f64 / 1e6 / seconds,
-        memory_per_entry: memory.map(|memory| memory as f64 / log as f64),
     })
 }
 
@@ -94,28 +88,10 @@ fn millis(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
 
-/// Bytes of this process that are in memory.
-fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    resident_of(&status)
-}
-
-fn resident_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{measure, resident_of};
+    use super::measure;
     use tempfile::TempDir;
-
-    #[test]
-    fn memory_is_read_from_what_the_system_says() {
-        let status = "Name:\tdurable\nVmHWM:\t  9999 kB\nVmRSS:\t    1234 kB\n";
-        assert_eq!(resident_of(status), Some(1234 * 1024));
-        assert_eq!(resident_of("Name:\tdurable\n"), None);
-    }
 
     #[test]
     fn a_small_log() {

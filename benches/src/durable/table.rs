@@ -43,16 +43,8 @@ pub fn latencies(rows: &[Latency]) -> String {
 /// Rows of long logs.
 #[must_use]
 pub fn restarts(rows: &[Restart]) -> String {
-    let header = [
-        "entries",
-        "batch",
-        "MB on disk",
-        "bytes/entry",
-        "open, ms",
-        "restart, ms",
-        "read, MB/s",
-        "memory/entry",
-    ];
+    let header =
+        ["entries", "batch", "MB on disk", "bytes/entry", "open, ms", "restart, ms", "read, MB/s"];
     let cells = rows.iter().map(|row| {
         vec![
             row.log.to_string(),
@@ -62,7 +54,6 @@ pub fn restarts(rows: &[Restart]) -> String {
             whole(row.open_ms),
             whole(row.restart_ms),
             whole(row.read_mb_per_s),
-            row.memory_per_entry.map_or("-".to_owned(), |bytes| format!("{bytes:.1}")),
         ]
     });
     render(&header, 0, cells)

@@ -394,3 +394,51 @@ impl Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use omnipaxos_core::storage::{ProposalId, RecordsBuilder};
+
+    fn records(count: u64) -> Records {
+        let mut records = RecordsBuilder::new();
+        for number in 1..=count {
+            let id = ProposalId { proposer: 1, session: 1, number };
+            records.push(id, Entry::from(vec![7; 256]));
+        }
+        records.build()
+    }
+
+    /// Entries of 256 B in frames of `batch`, whose bytes do not matter here.
+    fn index_of(entries: u64, batch: u64, frame_bytes: u32, cache_bytes: u64) -> Index {
+        let file = Box::new(tempfile::tempfile().unwrap());
+        let (path, place) = (PathBuf::from("segment"), Place::new(1, 1));
+        let segment = Arc::new(SegmentFile { path, number: 1, place, file });
+        let mut index = Index::new(1, 0, cache_bytes);
+        let records = records(batch);
+        for start in (0..entries).step_by(batch as usize) {
+            let id = index.append(records.clone());
+            let span = Span { offset: start / batch * u64::from(frame_bytes), bytes: frame_bytes };
+            index.located(id, &segment, vec![Piece { start, count: batch as u32, span }]);
+        }
+        index
+    }
+
+    #[test]
+    fn an_entry_on_disk_takes_less_than_a_byte_of_memory() {
+        for (batch, frame_bytes) in [(1, 408), (64, 16_728)] {
+            let index = index_of(100_000, batch, frame_bytes, 0);
+            assert!(index.bounds().1 >= 100_000 && index.blocks.is_empty());
+            let bytes = index.extents.len() * size_of::<Extent>();
+            assert!(bytes < 100_000, "{bytes} bytes at batches of {batch}");
+        }
+    }
+
+    #[test]
+    fn the_cache_counts_what_single_records_take_and_not_their_payloads_alone() {
+        let index = index_of(10_000, 1, 408, 1 << 20);
+        let cached = index.blocks.len() as u64;
+        assert!(index.blocks_bytes <= 1 << 20);
+        assert!((1000..(1 << 20) / (256 + BLOCK_BYTES)).contains(&cached), "{cached}");
+    }
+}

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Memory that the buffer of frames keeps.
-const BUFFER_BYTES: usize = 1 << 20;
+const BUFFER_BYTES: usize = 8 << 20;
 
 /// Writes frames at the end of the latest segment, and begins the next one.
 #[derive(Debug)]
