@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Output, Stdio};
 
 fn quickstart(arguments: &[&str], input: &[u8]) -> Output {
@@ -27,13 +27,17 @@ fn rows(output: &Output) -> Vec<Vec<String>> {
 }
 
 fn assert_replicated(output: &Output, lines: usize, servers: usize) {
+    assert_goes_on(output, lines, servers, 2);
+}
+
+fn assert_goes_on(output: &Output, entries: usize, servers: usize, config_id: u64) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let rows = rows(output);
     let live: Vec<_> = rows.iter().filter(|row| row[1] == "live").collect();
     assert_eq!((rows.len(), live.len()), (servers + 1, servers), "{rows:?}");
     for row in live {
-        assert_eq!((row[2].as_str(), row[4].as_str()), ("2", lines.to_string().as_str()));
+        assert_eq!((&row[2], &row[4]), (&config_id.to_string(), &entries.to_string()));
         assert_ne!(row[3], "-", "a leader at the end");
     }
 }
@@ -44,6 +48,50 @@ fn lines_survive_a_crash_and_a_reconfiguration() {
     assert_replicated(&quickstart(&["--quiet"], text.as_bytes()), 3000, 3);
     assert_replicated(&quickstart(&["--lines", "100", "-"], text.as_bytes()), 100, 3);
     assert_replicated(&quickstart(&["--servers", "5"], text.as_bytes()), 3000, 5);
+}
+
+#[test]
+fn a_later_run_on_the_same_directory_goes_on() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let data = dir.path().to_str().unwrap();
+    for run in 1..=3 {
+        let output = quickstart(&["--quiet", "--data", data], b"one\ntwo\nthree");
+        assert_goes_on(&output, 3 * run, 3, run as u64 + 1);
+    }
+}
+
+/// Kills the whole program with all its servers when it says something that begins with `moment`.
+fn killed_when_it_says(moment: &str, data: &str, input: &[u8]) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_quickstart"))
+        .args(["--data", data])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = program.stdin.take().unwrap().write_all(input);
+    let said = BufReader::new(program.stderr.take().unwrap());
+    let found = said.lines().any(|line| line.unwrap().starts_with(moment));
+    program.kill().unwrap();
+    program.wait().unwrap();
+    assert!(found, "it never said {moment}");
+}
+
+#[test]
+fn after_a_crash_of_everything_the_next_run_goes_on() {
+    let text: String = (0..2000).map(|n| format!("line {n}\n")).collect();
+    for moment in ["configuration 1: ", "killed", "configuration 1 ends", "configuration 2: "] {
+        let dir = tempfile::TempDir::new().unwrap();
+        let data = dir.path().to_str().unwrap();
+        killed_when_it_says(moment, data, text.as_bytes());
+        let output = quickstart(&["--quiet", "--data", data], b"one\ntwo\nthree");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "after {moment}: {errors}");
+        let rows = rows(&output);
+        let decided: Vec<usize> =
+            rows.iter().filter(|r| r[1] == "live").map(|r| r[4].parse().unwrap()).collect();
+        assert!(decided.len() == 3 && decided[0] >= 3, "after {moment}: {rows:?}");
+    }
 }
 
 #[test]

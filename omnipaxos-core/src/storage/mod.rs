@@ -252,6 +252,10 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         self.state.decided = index;
         self.state.decided_round = self.state.decided_round.max(round);
         self.state_changed = true;
+        if self.sealed().is_some() {
+            // That the configuration is over decides what a restarted server does first.
+            self.flushes.need();
+        }
         decided
     }
 

@@ -10,7 +10,9 @@ use super::suspicion::Suspicion;
 use super::writer::Writer;
 use crate::identity::StorageId;
 use bytes::Bytes;
-use omnipaxos_core::storage::{ConfigId, Operation, PaxosState, Sequence, Storage, StorageError};
+use omnipaxos_core::storage::{
+    ConfigId, Operation, PaxosState, Sequence, StopSign, Storage, StorageError,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -177,6 +179,15 @@ impl Engine {
         Ok(halves(Shared::new(index), lease, suspect))
     }
 
+    /// The StopSign that sealed the log of a configuration, where that is durable here.
+    ///
+    /// # Errors
+    /// As [`storage`](Self::storage): not while a replica uses it.
+    pub fn sealed(&self, config_id: ConfigId) -> Result<Option<StopSign>, GroupError> {
+        let (sequence, state) = self.parts(config_id)?;
+        Ok(stop_sign(&sequence, &state)?)
+    }
+
     /// Removes a configuration whose log is sealed and that no migration needs any more: gives its
     /// space back. Blocks until that is durable.
     ///
@@ -194,7 +205,7 @@ impl Engine {
             GroupError::Open(error) => RemoveError::Open(error),
             GroupError::Storage(error) => RemoveError::Storage(error),
         })?;
-        if !is_sealed(&sequence, &state)? {
+        if stop_sign(&sequence, &state)?.is_none() {
             return Err(RemoveError::NotSealed(config_id));
         }
         Ok(self.core.commit(state.removal())?)
@@ -214,14 +225,17 @@ impl Engine {
     }
 }
 
-/// Whether a log ends in a StopSign that is durably decided.
-fn is_sealed(sequence: &DurableSequence, state: &DurableState) -> Result<bool, StorageError> {
+/// The durably decided StopSign that ends a log.
+fn stop_sign(
+    sequence: &DurableSequence,
+    state: &DurableState,
+) -> Result<Option<StopSign>, StorageError> {
     let end = sequence.end_index();
     let decided = state.load()?.is_some_and(|state| state.decided == end);
     if !decided || end == sequence.first_index() {
-        return Ok(false);
+        return Ok(None);
     }
-    Ok(sequence.read(end - 1, end, 0)?.stop_sign().is_some())
+    Ok(sequence.read(end - 1, end, 0)?.stop_sign().cloned())
 }
 
 impl Core {

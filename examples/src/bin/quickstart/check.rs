@@ -2,24 +2,31 @@
 
 use crate::collector::Log;
 use crate::error::QuickstartError;
-use crate::input::{LineNumber, parse};
+use crate::input::{LineNumber, RunNumber, parse};
 use bytes::Bytes;
 use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::storage::ConfigId;
 use std::collections::BTreeMap;
 
-/// Checks that a log holds each line once, unchanged, and in a valid order: the lines that one
-/// server proposed in one configuration stand in the order in which it proposed them.
+/// Checks that a log holds each line of run `run` once, unchanged, and in a valid order: the lines
+/// that one server proposed in one configuration stand in the order in which it proposed them.
+/// Beside them there is nothing but lines of earlier runs.
 pub(crate) fn check(
     log: &Log,
+    run: RunNumber,
     lines: &[Bytes],
     proposed: &BTreeMap<(ConfigId, NodeId), Vec<LineNumber>>,
 ) -> Result<(), QuickstartError> {
     let mut places: Vec<Option<(ConfigId, usize)>> = vec![None; lines.len()];
     for (at, (config_id, payload)) in log.entries.iter().enumerate() {
-        let parsed = parse(payload).filter(|(number, _)| *number < lines.len());
-        let (number, line) =
-            parsed.ok_or_else(|| wrong(format!("entry {at} was never proposed")))?;
+        let never = || wrong(format!("entry {at} was never proposed"));
+        let (of_run, number, line) = parse(payload).ok_or_else(never)?;
+        if (1..run).contains(&of_run) {
+            continue;
+        }
+        if of_run != run || number >= lines.len() {
+            return Err(never());
+        }
         if lines[number] != line {
             return Err(wrong(format!("line {} was changed", number + 1)));
         }
@@ -55,7 +62,8 @@ mod tests {
     }
 
     fn log(numbers: &[LineNumber]) -> Log {
-        let entries = numbers.iter().map(|n| (1, payload(*n, lines().get(*n).map_or(b"", |l| l))));
+        let line = |n: usize| lines().get(n).cloned().unwrap_or_default();
+        let entries = numbers.iter().map(|n| (1, payload(2, *n, &line(*n))));
         Log { entries: entries.collect(), stop_signs: Vec::new() }
     }
 
@@ -66,14 +74,20 @@ mod tests {
     #[test]
     fn only_a_valid_log_passes() {
         for valid in [[0, 1, 2], [1, 0, 2], [0, 2, 1]] {
-            assert!(check(&log(&valid), &lines(), &proposed()).is_ok(), "{valid:?}");
+            assert!(check(&log(&valid), 2, &lines(), &proposed()).is_ok(), "{valid:?}");
         }
         let invalid: [&[LineNumber]; 5] = [&[0, 1], &[0, 1, 2, 2], &[2, 1, 0], &[0, 1, 2, 3], &[]];
         for invalid in invalid {
-            assert!(check(&log(invalid), &lines(), &proposed()).is_err(), "{invalid:?}");
+            assert!(check(&log(invalid), 2, &lines(), &proposed()).is_err(), "{invalid:?}");
         }
         let mut changed = log(&[0, 1, 2]);
-        changed.entries[1].1 = payload(1, b"other");
-        assert!(check(&changed, &lines(), &proposed()).is_err());
+        changed.entries[1].1 = payload(2, 1, b"other");
+        assert!(check(&changed, 2, &lines(), &proposed()).is_err());
+        let mut later = log(&[0, 1, 2]);
+        later.entries.push((1, payload(3, 0, b"a")));
+        assert!(check(&later, 2, &lines(), &proposed()).is_err());
+        let mut continued = log(&[0, 1, 2]);
+        continued.entries.insert(0, (1, payload(1, 7, b"earlier")));
+        assert!(check(&continued, 2, &lines(), &proposed()).is_ok());
     }
 }

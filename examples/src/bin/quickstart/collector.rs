@@ -1,5 +1,6 @@
 //! Subscribes to the decided entries of one replica and keeps them.
 
+use crate::input::{RunNumber, parse};
 use bytes::Bytes;
 use kompact::prelude::*;
 use omnipaxos_core::storage::{ConfigId, StopSign};
@@ -7,7 +8,7 @@ use omnipaxos_kompact::ports::{DecidedPort, ReplicaEvent};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What one server has decided, over all configurations.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     /// Configuration and payload of each entry.
     pub(crate) entries: Vec<(ConfigId, Bytes)>,
@@ -16,6 +17,19 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    /// How many entries are of run `run`.
+    pub(crate) fn lines_of(&self, run: RunNumber) -> usize {
+        let of_run = |payload: &Bytes| parse(payload).is_some_and(|(of, ..)| of == run);
+        self.entries.iter().filter(|(_, payload)| of_run(payload)).count()
+    }
+
+    /// What was decided before configuration `config_id`.
+    pub(crate) fn before(&self, config_id: ConfigId) -> Self {
+        let count = self.entries.partition_point(|(of, _)| *of < config_id);
+        let stop_signs = self.stop_signs.iter().filter(|(_, ss)| ss.config_id <= config_id);
+        Self { entries: self.entries[..count].to_vec(), stop_signs: stop_signs.cloned().collect() }
+    }
+
     /// Identifies the content of the log.
     pub(crate) fn digest(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
@@ -37,6 +51,11 @@ impl Log {
 pub(crate) struct SharedLog(Arc<Mutex<Log>>);
 
 impl SharedLog {
+    /// A log that goes on from `log`.
+    pub(crate) fn of(log: Log) -> Self {
+        Self(Arc::new(Mutex::new(log)))
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Log> {
         // A writer that panicked has written whole entries only.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,7 +1,9 @@
 //! Why the program gave up.
 
 use omnipaxos_core::leader_election::NodeId;
+use omnipaxos_core::storage::StorageError;
 use omnipaxos_kompact::config::ConfigError;
+use omnipaxos_kompact::durable::{CreateError, GroupError, OpenError};
 use omnipaxos_kompact::ports::{ProposalFailure, ReadFailure, Stopped};
 use omnipaxos_kompact::spawn::{SpawnError, StopError};
 use std::io;
@@ -13,6 +15,21 @@ pub(crate) enum QuickstartError {
     /// The input could not be read.
     #[error("cannot read {file}: {source}")]
     Input { file: String, source: io::Error },
+    /// The directory could not be read or written.
+    #[error("{directory}: {source}")]
+    Data { directory: String, source: io::Error },
+    /// A server's storage was not created.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// A server's storage was not opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The storage of a configuration could not be used.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// What is stored could not be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// Our own settings are wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -1,7 +1,7 @@
 //! Proposes lines at alternating servers and keeps book of what became of them.
 
 use crate::error::QuickstartError;
-use crate::input::{LineNumber, payload};
+use crate::input::{LineNumber, RunNumber, payload};
 use crate::report::Report;
 use crate::server::Server;
 use crate::wait::wait_for;
@@ -27,6 +27,7 @@ struct Proposal {
 /// Feeds lines to a cluster.
 #[derive(Default)]
 pub(crate) struct Feeder {
+    run: RunNumber,
     pending: VecDeque<Proposal>,
     pending_bytes: usize,
     /// The lines that each server proposed in each configuration, in its order.
@@ -39,6 +40,11 @@ pub(crate) struct Feeder {
 }
 
 impl Feeder {
+    /// A feeder for the lines of one run.
+    pub(crate) fn new(run: RunNumber) -> Self {
+        Self { run, ..Self::default() }
+    }
+
     /// Proposes `numbers` at `servers` in turn.
     pub(crate) fn feed(
         &mut self,
@@ -52,7 +58,7 @@ impl Feeder {
             while self.pending.len() >= WINDOW_LINES || self.pending_bytes >= WINDOW_BYTES {
                 self.settle_one(report)?;
             }
-            let payload = payload(number, &lines[number]);
+            let payload = payload(self.run, number, &lines[number]);
             let bytes = payload.len();
             let answer = server.client(config_id)?.propose(payload);
             self.proposed.entry((config_id, server.pid)).or_default().push(number);

@@ -1,5 +1,5 @@
-//! The lines to replicate, and how they travel: as payloads that begin with the number of the line,
-//! so that equal lines can be told apart.
+//! The lines to replicate, and how they travel: as payloads that begin with the number of the run
+//! and of the line, so that equal lines can be told apart.
 
 use bytes::{Bytes, BytesMut};
 use std::fs;
@@ -9,7 +9,10 @@ use std::path::Path;
 /// A line's position in the input, from 0.
 pub(crate) type LineNumber = usize;
 
-const TAG: usize = size_of::<u64>();
+/// Counts the runs over one directory, from 1.
+pub(crate) type RunNumber = u64;
+
+const NUMBER: usize = size_of::<u64>();
 
 /// Reads the lines of a file, or of standard input.
 pub(crate) fn read(file: Option<&Path>) -> io::Result<Vec<Bytes>> {
@@ -32,17 +35,20 @@ fn lines(text: Bytes) -> Vec<Bytes> {
 }
 
 /// The payload of a line.
-pub(crate) fn payload(number: LineNumber, line: &[u8]) -> Bytes {
-    let mut payload = BytesMut::with_capacity(TAG + line.len());
+pub(crate) fn payload(run: RunNumber, number: LineNumber, line: &[u8]) -> Bytes {
+    let mut payload = BytesMut::with_capacity(2 * NUMBER + line.len());
+    payload.extend_from_slice(&run.to_le_bytes());
     payload.extend_from_slice(&(number as u64).to_le_bytes());
     payload.extend_from_slice(line);
     payload.freeze()
 }
 
-/// The line number and the line in a payload; `None` if it is no payload of ours.
-pub(crate) fn parse(payload: &[u8]) -> Option<(LineNumber, &[u8])> {
-    let (tag, line) = payload.split_first_chunk::<TAG>()?;
-    Some((usize::try_from(u64::from_le_bytes(*tag)).ok()?, line))
+/// The run, the line number and the line in a payload; `None` if it is no payload of ours.
+pub(crate) fn parse(payload: &[u8]) -> Option<(RunNumber, LineNumber, &[u8])> {
+    let (run, rest) = payload.split_first_chunk::<NUMBER>()?;
+    let (number, line) = rest.split_first_chunk::<NUMBER>()?;
+    let number = usize::try_from(u64::from_le_bytes(*number)).ok()?;
+    Some((u64::from_le_bytes(*run), number, line))
 }
 
 #[cfg(test)]
@@ -59,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_payload_gives_its_line_back() {
-        assert_eq!(parse(&payload(7, b"line")), Some((7, &b"line"[..])));
-        assert_eq!(parse(b"short"), None);
+        assert_eq!(parse(&payload(2, 7, b"line")), Some((2, 7, &b"line"[..])));
+        assert_eq!(parse(b"shorter than 16"), None);
     }
 }

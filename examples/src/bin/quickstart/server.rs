@@ -1,13 +1,15 @@
 //! One server: a Kompact system with a router and, per configuration, a replica.
 
-use crate::collector::{Collector, SharedLog};
+use crate::collector::{Collector, Log, SharedLog};
+use crate::data::CLUSTER_ID;
 use crate::error::QuickstartError;
 use crate::wait::wait_for;
 use kompact::KompactLogger;
 use kompact::prelude::{BlockingFutureExt as _, Drain as _, KompactSystem, Logger, o};
 use omnipaxos_core::leader_election::NodeId;
-use omnipaxos_core::storage::{ConfigId, Entry, MemorySequence, MemoryState, StopSign, Storage};
+use omnipaxos_core::storage::{ConfigId, Entry, StopSign};
 use omnipaxos_kompact::config::OmniPaxosConfig;
+use omnipaxos_kompact::durable::{DurableSequence, DurableState, Engine};
 use omnipaxos_kompact::network::kompact_config;
 use omnipaxos_kompact::ports::ReadFailure;
 use omnipaxos_kompact::spawn::{
@@ -18,13 +20,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A user's own file could say the same; this is all that the program needs.
-const TOML: &str = r#"
-[kompact.runtime]
-threads = 2
-
-[omnipaxos]
-cluster-id = 1
-"#;
+fn toml() -> String {
+    format!("[kompact.runtime]\nthreads = 2\n\n[omnipaxos]\ncluster-id = {CLUSTER_ID}\n")
+}
 
 /// One server of the cluster.
 pub(crate) struct Server {
@@ -32,14 +30,21 @@ pub(crate) struct Server {
     pub(crate) log: SharedLog,
     system: KompactSystem,
     router: RouterHandle,
-    replicas: BTreeMap<ConfigId, ReplicaHandle<MemorySequence, MemoryState>>,
+    engine: Engine,
+    replicas: BTreeMap<ConfigId, ReplicaHandle<DurableSequence, DurableState>>,
 }
 
 impl Server {
-    /// Starts server `pid` on a free loopback port.
-    pub(crate) fn start(pid: NodeId, show_log: bool) -> Result<Self, QuickstartError> {
+    /// Starts a server over its storage, on a free loopback port. `earlier` is what configurations
+    /// before the present one have decided.
+    pub(crate) fn start(
+        engine: Engine,
+        earlier: Log,
+        show_log: bool,
+    ) -> Result<Self, QuickstartError> {
+        let pid = engine.owner().pid;
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut kompact = kompact_config(listen, TOML)?;
+        let mut kompact = kompact_config(listen, &toml())?;
         if !show_log {
             let nowhere = slog_async::Async::default(slog::Discard);
             let logger: KompactLogger = Logger::root_typed(Arc::new(nowhere.fuse()), o!());
@@ -48,9 +53,10 @@ impl Server {
         let system =
             kompact.build().wait().map_err(|e| QuickstartError::Kompact(format!("{e:?}")))?;
         let config = OmniPaxosConfig::from_config(system.config())?;
-        let router = RouterHandle::spawn(&system, pid, config)?;
-        let (log, replicas) = (SharedLog::default(), BTreeMap::new());
-        Ok(Self { pid, log, system, router, replicas })
+        let members = engine.members()?;
+        let router = RouterHandle::spawn_with_members(&system, pid, members, config)?;
+        let (log, replicas) = (SharedLog::of(earlier), BTreeMap::new());
+        Ok(Self { pid, log, system, router, engine, replicas })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -70,7 +76,7 @@ impl Server {
         config_id: ConfigId,
         nodes: &[NodeId],
     ) -> Result<(), QuickstartError> {
-        let storage = Storage::with(MemorySequence::new(), MemoryState::new());
+        let storage = self.engine.storage(config_id)?;
         let spec = ReplicaSpec::new(config_id, nodes.to_vec(), storage);
         let prepared = PreparedReplica::prepare(&self.system, &self.router, spec)?;
         let log = self.log.clone();
@@ -121,6 +127,13 @@ impl Server {
         };
         let status = wait_for("a replica's status", replica.client().status())??;
         Ok((*config_id, status.leader))
+    }
+
+    /// Whether the log of configuration `config_id` is sealed; `None` while its end is undecided.
+    pub(crate) fn is_over(&self, config_id: ConfigId) -> Result<Option<bool>, QuickstartError> {
+        let status = wait_for("a replica's status", self.client(config_id)?.status())??;
+        let settled = status.decided_index == status.log_len;
+        Ok(settled.then_some(status.stop_sign.is_some()))
     }
 
     /// The StopSign that ended configuration `config_id`, if it is decided here.
