@@ -3,7 +3,7 @@
 use super::error::{CreateError, FileError, GroupError, OpenError, RemoveError};
 use super::group::{Batch, DurableSequence, DurableState, Lease, Op, Shared, halves};
 use super::index::Index;
-use super::members::DurableMembers;
+use super::members::{self, DurableMembers};
 use super::open;
 use super::options::{Options, Owner};
 use super::suspicion::Suspicion;
@@ -15,6 +15,7 @@ use omnipaxos_core::storage::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The storage of one server: one directory, one log of flushes that all its configurations share.
@@ -34,6 +35,7 @@ pub(super) struct Core {
     storage_id: StorageId,
     groups: Mutex<Groups>,
     suspicion: Mutex<Suspicion>,
+    members_in_use: AtomicBool,
     waiting: Mutex<Vec<Waiting>>,
     writer: Mutex<Writer>,
 }
@@ -105,6 +107,7 @@ impl Engine {
             storage_id,
             groups: Mutex::new(Groups { ready: indexes, in_use: BTreeSet::new() }),
             suspicion: Mutex::new(suspicion),
+            members_in_use: AtomicBool::new(false),
             waiting: Mutex::default(),
             writer: Mutex::new(writer),
         };
@@ -123,13 +126,18 @@ impl Engine {
         self.core.owner
     }
 
-    /// What this server knows of the others' storage.
+    /// What this server knows of the others' storage, for its router.
     ///
     /// # Errors
-    /// [`OpenError`] where that cannot be read.
+    /// [`OpenError`] where that cannot be read, or while it is in use.
     pub fn members(&self) -> Result<DurableMembers, OpenError> {
-        let files = Arc::clone(&self.core.options.files);
-        DurableMembers::open(files, self.core.dir.clone(), self.core.storage_id)
+        let core = &self.core;
+        if core.members_in_use.swap(true, Ordering::AcqRel) {
+            return Err(OpenError::InUse { path: core.dir.join(members::NAME) });
+        }
+        let files = Arc::clone(&core.options.files);
+        DurableMembers::open(Arc::clone(core), files, core.dir.clone(), core.storage_id)
+            .inspect_err(|_| core.release_members())
     }
 
     /// The configurations that have something stored, in ascending order.
@@ -286,6 +294,11 @@ impl Core {
     /// The state of a configuration that the frames so far have.
     pub(super) fn durable_state(&self, group: ConfigId) -> Option<Bytes> {
         lock(&self.writer).model.groups.get(&group).and_then(|group| group.state.clone())
+    }
+
+    /// Nobody uses the file of members any more.
+    pub(super) fn release_members(&self) {
+        self.members_in_use.store(false, Ordering::Release);
     }
 
     /// Nobody uses the storage of a configuration any more.

@@ -123,9 +123,9 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Another process uses the directory.
-    #[error("{}: another process uses it; stop that first", path.display())]
+    #[error("{}: it is in use already; stop whoever uses it first", path.display())]
     InUse {
-        /// The directory.
+        /// The directory, or a file in it.
         path: PathBuf,
     },
     /// It belongs to another server.

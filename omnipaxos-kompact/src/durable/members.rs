@@ -1,5 +1,6 @@
 //! What this server knows of the others' storage, on disk.
 
+use super::engine::Core;
 use super::error::{FileError, OpenError};
 use super::files::FileSystem;
 use super::meta::{self, Unread};
@@ -20,10 +21,13 @@ pub struct DurableMembers {
     storage_id: StorageId,
     bindings: BTreeMap<NodeId, Binding>,
     failed: Option<StorageError>,
+    /// The directory stays locked, and nobody else writes the file, while this lives.
+    core: Arc<Core>,
 }
 
 impl DurableMembers {
     pub(super) fn open(
+        core: Arc<Core>,
         files: Arc<dyn FileSystem>,
         dir: PathBuf,
         storage_id: StorageId,
@@ -42,7 +46,13 @@ impl DurableMembers {
                 parse(pid, value).ok_or_else(|| damaged(format!("{pid} {value}")))?;
             bindings.insert(pid, binding);
         }
-        Ok(Self { files, dir, storage_id, bindings, failed: None })
+        Ok(Self { files, dir, storage_id, bindings, failed: None, core })
+    }
+}
+
+impl Drop for DurableMembers {
+    fn drop(&mut self) {
+        self.core.release_members();
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use omnipaxos_core::storage::contract::{self, Backend};
 use omnipaxos_core::storage::{
-    Commit, Entry, PaxosState, ProposalId, Records, RecordsBuilder, Sequence, State,
+    Commit, Entry, PaxosState, ProposalId, Records, RecordsBuilder, Sequence, State, StopSign,
 };
 use std::path::Path;
 use tempfile::TempDir;
@@ -167,4 +167,66 @@ fn storage_can_be_taken_again_while_the_engine_stays_open() {
     assert_eq!(sequence.end_index(), 10);
     assert_eq!(state.load().unwrap().unwrap().session, 4);
     assert_eq!(sequence.read(0, 10, u64::MAX).unwrap(), records(0, 10, 100));
+}
+
+#[test]
+fn a_directory_has_one_user_at_a_time() {
+    let dir = TempDir::new().unwrap();
+    let engine = Engine::create(dir.path(), OWNER, options()).unwrap();
+    let in_use = |result: Result<Engine, OpenError>| {
+        assert!(matches!(result, Err(OpenError::InUse { .. })), "{result:?}");
+    };
+    in_use(Engine::open(dir.path(), OWNER, options()));
+    let members = engine.members().unwrap();
+    assert!(matches!(engine.members(), Err(OpenError::InUse { .. })));
+    let parts = engine.parts(1).unwrap();
+    drop(engine);
+    in_use(Engine::open(dir.path(), OWNER, options()));
+    drop(parts);
+    in_use(Engine::open(dir.path(), OWNER, options()));
+    drop(members);
+    open(dir.path()).members().unwrap();
+}
+
+#[test]
+fn only_a_sealed_configuration_that_has_a_successor_is_removed() {
+    let dir = TempDir::new().unwrap();
+    let engine = Engine::create(dir.path(), OWNER, options()).unwrap();
+    let (mut sequence, mut state) = engine.parts(1).unwrap();
+    for round in 0..30 {
+        sequence.append(records(round * 20, 20, 300)).unwrap();
+        state.commit().unwrap().run().unwrap();
+    }
+    assert_eq!(engine.remove(1), Err(RemoveError::Latest(1)));
+    assert_eq!(engine.remove(2), Err(RemoveError::Unknown(2)));
+    let (mut next, mut next_state) = engine.parts(2).unwrap();
+    next.append(records(0, 1, 1)).unwrap();
+    next_state.commit().unwrap().run().unwrap();
+    assert_eq!(engine.remove(1), Err(RemoveError::InUse(1)));
+    drop((sequence, state));
+    assert_eq!(engine.remove(1), Err(RemoveError::NotSealed(1)));
+    let (mut sequence, mut state) = engine.parts(1).unwrap();
+    let mut builder = RecordsBuilder::new();
+    let stop_sign =
+        StopSign { config_id: 2, nodes: vec![3], metadata: None, skip_prepare_use_leader: None };
+    let id = ProposalId { proposer: 3, session: 1, number: 601 };
+    builder.push(id, Entry::StopSign(stop_sign.clone()));
+    sequence.append(builder.build()).unwrap();
+    state.commit().unwrap().run().unwrap();
+    drop((sequence, state));
+    // Nobody knows yet that it is decided.
+    assert_eq!(engine.remove(1), Err(RemoveError::NotSealed(1)));
+    let (sequence, mut state) = engine.parts(1).unwrap();
+    state.store(&State { decided: 601, ..State::default() }).unwrap();
+    state.commit().unwrap().run().unwrap();
+    drop((sequence, state));
+    assert_eq!(engine.sealed(1), Ok(Some(stop_sign)));
+    let before = engine.status();
+    assert_eq!(engine.remove(1), Ok(()));
+    let after = engine.status();
+    assert!(after.bytes * 2 < before.bytes && after.segments < before.segments, "{after:?}");
+    drop((next, next_state, engine));
+    let engine = open(dir.path());
+    assert_eq!(engine.configurations(), [2]);
+    assert_eq!(engine.parts(1).unwrap().0.end_index(), 0);
 }
