@@ -3,8 +3,8 @@
 use clap::Parser;
 use std::path::PathBuf;
 
-/// Replicates the lines of a file over three durable servers on loopback TCP, through the crash of the
-/// leader and a reconfiguration, and checks that all live servers hold the same log.
+/// Replicates the lines of a file over three durable servers on loopback TCP, through the crash of
+/// the leader and a reconfiguration, and checks that all live servers hold the same log.
 #[derive(Debug, Parser)]
 #[command(name = "quickstart")]
 pub(crate) struct Args {
