@@ -21,8 +21,8 @@ pub(crate) struct Args {
           value_parser = clap::value_parser!(u64).range(3..=9))]
     pub(crate) servers: u64,
 
-    /// Keep what the servers store in this directory; a second run on it recovers all of it and goes
-    /// on. A temporary directory otherwise.
+    /// Keep what the servers store in this directory; a second run on it recovers all of it and
+    /// goes on. A temporary directory otherwise.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
