@@ -370,14 +370,8 @@ impl Follower {
         if let Some(leader) = self.leader(r.promised())
             && r.storage.stop_sign().is_none()
         {
-            self.forward(r, leader);
-        }
-    }
-
-    fn forward<S: Sequence, P: PaxosState>(&self, r: &mut Replica<S, P>, to: NodeId) {
-        let (frame, window) = (r.limits.accept_frame_bytes, r.limits.window_bytes);
-        while let Some(proposals) = r.proposals.forward(frame, window) {
-            r.send_proposals(to, Body::Propose(Propose { proposals, hops: 1 }));
+            let frames = frames(r);
+            send_proposals(r, leader, &frames);
         }
     }
 
@@ -391,10 +385,10 @@ impl Follower {
         let synced = matches!(self.phase, Phase::Synced { .. });
         let lags = self.told > r.decided() || !synced || !r.proposals.is_empty();
         // Once it looks for decided entries elsewhere it goes on until it is no longer behind.
-        let patience = r.limits.keepalive_ticks.saturating_mul(2);
+        let patience = patience(r);
         let counts = lags && (self.behind > patience || !moved);
         self.behind = if counts { self.behind.saturating_add(1) } else { 0 };
-        let silent = self.silence > patience;
+        let silent = self.is_silent(r);
         self.waited += 1;
         if self.waited >= r.limits.resend_ticks {
             self.waited = 0;
@@ -474,7 +468,8 @@ impl Follower {
     /// peers, which may reach a leader that this server does not hear.
     fn tick_proposals<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
         // Out of sync the own tail says nothing about the leader's log: only what is decided does.
-        let synced = matches!(self.phase, Phase::Synced { .. });
+        // Nor does it once the leader is silent: its round may be over.
+        let synced = matches!(self.phase, Phase::Synced { .. }) && !self.is_silent(r);
         let next = if synced { r.storage.next_of(r.pid) } else { r.storage.next_decided(r.pid) };
         let moved = std::mem::replace(&mut self.stuck_at, next.number) != next.number;
         let ended = synced && r.storage.stop_sign().is_some();
@@ -489,14 +484,10 @@ impl Follower {
         self.stuck = 0;
         r.proposals.rewind(next);
         let leader = self.leader(r.promised()).or(self.elected).filter(|pid| *pid != r.pid);
-        if let Some(leader) = leader {
-            self.forward(r, leader);
-        }
-        let proposals = r.proposals.lacking(next, r.limits.accept_frame_bytes);
-        if let Some(peer) = self.relay.next(&r.peers)
-            && Some(peer) != leader
-        {
-            r.send_proposals(peer, Body::Propose(Propose { proposals, hops: 1 }));
+        let relay = self.relay.next(&r.peers).filter(|peer| Some(*peer) != leader);
+        let frames = frames(r);
+        for to in leader.into_iter().chain(relay) {
+            send_proposals(r, to, &frames);
         }
     }
 
@@ -509,6 +500,11 @@ impl Follower {
         n == r.promised() && matches!(self.phase, Phase::Synced { s } if s == session)
     }
 
+    /// Whether a leader that is alive would have shown itself since it was heard last.
+    fn is_silent<S: Sequence, P: PaxosState>(&self, r: &Replica<S, P>) -> bool {
+        self.silence > patience(r)
+    }
+
     fn heard(&mut self) {
         self.silence = 0;
         self.waited = 0;
@@ -518,6 +514,28 @@ impl Follower {
     fn answer(&mut self, gap: bool) {
         let gap = gap || self.due.is_some_and(|due| due.gap);
         self.due = Some(Due { gap });
+    }
+}
+
+/// Ticks without news after which something else is tried.
+fn patience<S: Sequence, P: PaxosState>(r: &Replica<S, P>) -> u32 {
+    r.limits.keepalive_ticks.saturating_mul(2)
+}
+
+/// The own proposals that may go now: those that were not sent since the last loss, as far as the
+/// window has room.
+fn frames<S: Sequence, P: PaxosState>(r: &mut Replica<S, P>) -> Vec<Records> {
+    let (frame, window) = (r.limits.accept_frame_bytes, r.limits.window_bytes);
+    std::iter::from_fn(|| r.proposals.forward(frame, window)).collect()
+}
+
+fn send_proposals<S: Sequence, P: PaxosState>(
+    r: &mut Replica<S, P>,
+    to: NodeId,
+    frames: &[Records],
+) {
+    for frame in frames {
+        r.send_proposals(to, Body::Propose(Propose { proposals: frame.clone(), hops: 1 }));
     }
 }
 

@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing here knows the follower's half; the two meet in `paxos/mod.rs`.
 
 mod accept;
+mod early;
 mod prepare;
 
 use super::messages::{Accepted, Body, Prepare, Promise, Propose, SyncRequest, SyncSession};
@@ -10,6 +11,7 @@ use super::replica::{Fault, Replica};
 use crate::ballot::{Ballot, NodeId};
 use crate::storage::{PaxosState, Records, Sequence};
 use accept::Progress;
+use early::Early;
 use prepare::Promises;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +23,8 @@ pub(super) struct Leading {
     /// The latest Prepare attempt to each peer.
     sessions: BTreeMap<NodeId, SyncSession>,
     phase: Phase,
+    /// Proposals that wait for those before them.
+    early: Early,
     /// Who has answered lately, and for how many ticks that was counted (P7).
     answered: BTreeSet<NodeId>,
     counted: u32,
@@ -63,6 +67,7 @@ impl Leading {
             n,
             sessions: r.peers.iter().map(|peer| (*peer, 1)).collect(),
             phase: Phase::Prepare(Promises::new(own)),
+            early: Early::default(),
             answered: BTreeSet::new(),
             counted: 0,
             refused_for: n,
@@ -288,20 +293,25 @@ impl Leading {
         for run in m.proposals.runs() {
             let records = m.proposals.slice(at, at + run.count);
             at += run.count;
-            let room = r.limits.max_undecided_bytes.saturating_sub(r.storage.tail_cost());
-            if r.storage.stop_sign().is_some() || room == 0 {
-                return Ok(());
-            }
-            let next = r.storage.next_of(run.first.proposer);
-            let expected = match run.first.session.cmp(&next.session) {
-                std::cmp::Ordering::Less => continue,
-                std::cmp::Ordering::Equal => next.number,
-                std::cmp::Ordering::Greater => 1,
-            };
-            // What the log has already is skipped; behind a gap nothing is taken.
-            if let Some(known) = expected.checked_sub(run.first.number) {
-                r.append(records.skip(known.min(records.len())))?;
-            }
+            self.early.put(run.first, records, r.limits.window_bytes);
+            self.append_early(r, run.first.proposer)?;
+        }
+        Ok(())
+    }
+
+    /// Appends what is here of `proposer` and comes next in the log.
+    fn append_early<S: Sequence, P: PaxosState>(
+        &mut self,
+        r: &mut Replica<S, P>,
+        proposer: NodeId,
+    ) -> Result<(), Fault> {
+        let has_room = |r: &Replica<S, P>| {
+            r.storage.stop_sign().is_none() && r.storage.tail_cost() < r.limits.max_undecided_bytes
+        };
+        while has_room(r)
+            && let Some(records) = self.early.take(proposer, r.storage.next_of(proposer))
+        {
+            r.append(records)?;
         }
         Ok(())
     }

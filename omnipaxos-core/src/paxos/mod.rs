@@ -77,7 +77,7 @@ pub struct Paxos<S, P> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Role {
     Follower(Follower),
-    Leader(Leading),
+    Leader(Box<Leading>),
 }
 
 impl<S: Sequence, P: PaxosState> Paxos<S, P> {
@@ -167,7 +167,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             return;
         }
         if leader.pid() == r.pid {
-            self.role = Role::Leader(Leading::start(r, leader.ballot));
+            self.role = Role::Leader(Box::new(Leading::start(r, leader.ballot)));
             let advanced = self.advance();
             self.after(advanced);
         } else if r.is_peer(leader.pid()) {

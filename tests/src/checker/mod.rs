@@ -242,10 +242,18 @@ impl Checker {
         sealed.map(|(id, _)| id + 1).max().unwrap_or(1)
     }
 
-    /// The servers of a configuration that began.
+    /// The servers of a configuration that began, or that nobody has started yet although the
+    /// StopSign before it is decided.
     #[must_use]
     pub fn members(&self, config_id: ConfigId) -> Option<Vec<NodeId>> {
-        self.configurations.get(&config_id).map(|c| c.members.clone())
+        let began = self.configurations.get(&config_id).map(|c| c.members.clone());
+        began.or_else(|| {
+            let before = self.configurations.get(&config_id.checked_sub(1)?)?;
+            match &self.proposal(*before.log.last()?)?.entry {
+                Entry::StopSign(ss) => Some(ss.nodes.clone()),
+                Entry::Normal(_) => None,
+            }
+        })
     }
 
     /// The decided entries of all configurations in order, as keys.

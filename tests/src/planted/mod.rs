@@ -108,8 +108,11 @@ impl Plant {
             Plant::LyingFlush | Plant::TornCommit | Plant::OldPromise | Plant::Amnesia => {
                 &[Fault::Crash][..]
             }
-            Plant::RaisedRound
-            | Plant::LoweredRound
+            // A round in between is needed.
+            Plant::RaisedRound => {
+                &[Fault::Crash, Fault::Partition, Fault::Heal, Fault::Spurious, Fault::Priority]
+            }
+            Plant::LoweredRound
             | Plant::CutPromise
             | Plant::ForgedPromise
             | Plant::ReplayedAcceptSync

@@ -17,6 +17,8 @@ pub(super) struct Healing {
     configurations: BTreeSet<ConfigId>,
     /// When it was healed.
     since: u64,
+    /// Within how many units it has to do it.
+    bound: u64,
     /// Per process of the core: what it proposed since.
     fresh: BTreeMap<(usize, u64), Key>,
     checked: u64,
@@ -31,22 +33,32 @@ impl Healing {
 }
 
 impl Plan {
-    /// Units within which a healed core has to decide what is proposed.
+    /// Units within which a healed core has to decide what is proposed, with `open` proposals of
+    /// its servers undecided.
     ///
     /// Two hundred election timeouts of the slowest clock: what is left of the safety phase may
     /// hold a core back for most of a hundred ticks (zombies that wake up), and up to two sealed
-    /// configurations have to be finished one after the other.
+    /// configurations have to be finished one after the other. New proposals come after the open
+    /// ones of their server: where a window has room for one of them and the leader, outside the
+    /// core, is reached through one peer only, each takes a resend period a server.
     #[must_use]
-    pub fn bound(&self) -> u64 {
+    pub fn bound(&self, open: u64) -> u64 {
         let slowest = self.ticks.iter().copied().max().unwrap_or(TICK);
-        200 * u64::from(self.election.timeout_ticks) * slowest
+        let turn = u64::from(self.paxos.resend_ticks) * self.pids.len() as u64;
+        (200 * u64::from(self.election.timeout_ticks) + open * turn) * slowest
     }
 }
 
 impl Sim {
-    /// Heals a random core that is able to decide.
-    pub(super) fn heal(&mut self) {
+    /// Heals a random core that is able to decide. Returns within how many units it has to.
+    pub(super) fn heal(&mut self) -> u64 {
         let (core, configurations) = self.choose_core();
+        let open = core.iter().flat_map(|slot| {
+            let who = self.servers[*slot].who();
+            let open = |config_id: &ConfigId| self.checker.unresolved(who, *config_id).len() as u64;
+            configurations.iter().map(open).collect::<Vec<_>>()
+        });
+        let bound = self.plan.bound(open.sum());
         self.log.line(self.now, format_args!("heal {core:?}"));
         self.stats.path(match core.len() == self.servers.len() {
             true => "healed all servers",
@@ -56,6 +68,7 @@ impl Sim {
             core: core.clone(),
             configurations,
             since: self.now,
+            bound,
             fresh: BTreeMap::new(),
             checked: self.now,
             done: false,
@@ -82,6 +95,7 @@ impl Sim {
                 }
             }
         }
+        bound
     }
 
     /// A quorum of the newest configuration and of each that may follow it; of the one before,
@@ -196,7 +210,8 @@ impl Sim {
         if healing.done {
             return;
         }
-        let (core, newest) = (healing.core.clone(), self.checker.newest());
+        let (core, bound) = (healing.core.clone(), healing.bound);
+        let newest = self.checker.newest();
         let mut states = Vec::new();
         let mut lost = 0;
         for slot in core {
@@ -218,7 +233,6 @@ impl Sim {
                 ));
             }
         }
-        let bound = self.plan.bound();
         let detail = format!("newest {newest}, within {bound} units: {}", states.join("; "));
         let check = if lost == 0 { Check::Liveness } else { Check::NeverLost };
         self.checker.fail(check, detail);

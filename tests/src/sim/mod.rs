@@ -75,9 +75,8 @@ fn both_phases(sim: &mut Sim) {
         return;
     }
     sim.checker.survey();
-    sim.heal();
-    let end = duration + sim.plan.bound();
-    sim.run_until(end);
+    let bound = sim.heal();
+    sim.run_until(duration + bound);
     if sim.checker.violation().is_none() {
         sim.judge_recovery();
     }

@@ -236,16 +236,29 @@ impl Promises {
         }
         if self.repeats > SOURCE_REPEATS {
             self.repeats = 0;
-            let slow = self.best(r).map(|(peer, _)| peer);
-            let others = self.promises.keys().filter(|peer| !self.avoided.contains(peer));
-            // Without another quorum there is nothing else to do than to ask on.
-            if let Some(slow) = slow
-                && others.filter(|peer| **peer != slow).count() + 1 >= r.quorum.prepare()
-            {
-                self.avoided.insert(slow);
-                self.source = None;
-            }
+            self.try_another(r);
         }
+    }
+
+    /// Leaves the source aside, and takes those back that were left aside before once no quorum is
+    /// there without them: which links work may have changed since.
+    fn try_another<S: Sequence, P: PaxosState>(&mut self, r: &Replica<S, P>) {
+        let Some(slow) = self.best(r).map(|(peer, _)| peer) else {
+            return;
+        };
+        let others = |avoided: &BTreeSet<NodeId>| {
+            let usable = |peer: &&NodeId| **peer != slow && !avoided.contains(*peer);
+            self.promises.keys().filter(usable).count()
+        };
+        if others(&self.avoided) + 1 < r.quorum.prepare() {
+            // Without another quorum there is nothing else to do than to ask on.
+            if others(&BTreeSet::new()) + 1 < r.quorum.prepare() {
+                return;
+            }
+            self.avoided.clear();
+        }
+        self.avoided.insert(slow);
+        self.source = None;
     }
 
     /// The promise with the best log, of a prepare quorum.

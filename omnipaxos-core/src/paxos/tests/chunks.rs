@@ -418,6 +418,30 @@ fn beyond_4_a_candidate_learns_from_the_promise_itself() {
     lab.assert_log(&["a", "x", "y", "z", "v", "w"], 3);
 }
 
+/// Sources that do not answer are asked in turn: the one that was given up first may be the one
+/// whose link works by now.
+#[test]
+fn beyond_4_a_source_that_was_given_up_gets_another_try() {
+    let mut lab = Lab::candidate(tiny(), ballot(5, 1));
+    let n = ballot(5, 1);
+    let none = Ballot::default();
+    for (from, round, shown) in [(2, ballot(3, 2), ["a", "b"]), (3, ballot(1, 2), ["o", "p"])] {
+        let mut body = promise(n, 1, round, 2, 0, &shown);
+        if let Body::Promise(m) = &mut body {
+            m.len = 4;
+        }
+        lab.get(from, body);
+    }
+    let ask = (2, prepare(n, 1, none, 0, 0, Some(2)));
+    assert!(lab.ticks(15).contains(&ask));
+    assert!(lab.ticks(20).contains(&(3, prepare(n, 1, none, 0, 0, Some(2)))));
+    assert!(!lab.ticks(4).contains(&ask));
+    assert!(lab.ticks(20).contains(&ask));
+    lab.get(2, promise(n, 1, ballot(3, 2), 4, 0, &["c", "d"]));
+    assert!(lab.paxos.is_leader());
+    lab.assert_log(&["a", "b", "c", "d"], 0);
+}
+
 /// Once a round is accepted, no AcceptSync of it cuts anything: the leader has counted the log.
 #[test]
 fn f2_a_late_sync_never_cuts_what_was_accepted_in_its_round() {

@@ -2,7 +2,8 @@
 //! in silence.
 
 use super::cluster::Cluster;
-use super::lab::{Lab, accept_sync, accepted, ballot, names, prepare, propose, records_of};
+use super::lab::{Lab, ME, accept_sync, accepted, ballot, names, prepare, propose, records_of};
+use crate::ballot::NodeId;
 use crate::paxos::{Accept, Body, Learn, PaxosConfig, ProposalOutcome, Propose};
 use crate::storage::{ProposalId, Records, RecordsBuilder};
 
@@ -30,17 +31,32 @@ fn beyond_2_duplicates_and_overlaps_enter_the_log_once() {
 }
 
 #[test]
-fn beyond_2_nothing_is_taken_behind_a_gap() {
+fn beyond_2_what_comes_early_waits_for_the_gap_to_close() {
     let mut lab = leader();
     lab.get(2, propose(2, &["b"]));
     lab.assert_log(&[], 0);
+    lab.get(3, propose(4, &["d", "e"]));
     lab.get(2, propose(1, &["a"]));
-    lab.get(2, propose(3, &["c"]));
-    lab.assert_log(&["a"], 0);
-    lab.get(2, propose(2, &["b", "c"]));
-    lab.assert_log(&["a", "b", "c"], 0);
+    lab.assert_log(&["a", "b"], 0);
+    lab.get(2, propose(3, &["c", "d"]));
+    lab.assert_log(&["a", "b", "c", "d", "e"], 0);
     lab.get(2, propose(1 << 60, &["z"]));
+    lab.assert_log(&["a", "b", "c", "d", "e"], 0);
+}
+
+/// A window of early proposals is kept, those that come next rather than later ones.
+#[test]
+fn beyond_2_what_comes_early_is_bounded() {
+    let window_bytes = records_of(2, 1, &["a", "b"]).cost();
+    let config = PaxosConfig { window_bytes, ..PaxosConfig::default() };
+    let mut lab = Lab::leader(config, ballot(5, 1), &[]);
+    for (number, entry) in [(5, "e"), (4, "d"), (2, "b"), (3, "c"), (6, "f")] {
+        lab.get(2, propose(number, &[entry]));
+    }
+    lab.get(2, propose(1, &["a"]));
     lab.assert_log(&["a", "b", "c"], 0);
+    lab.get(2, propose(4, &["d"]));
+    lab.assert_log(&["a", "b", "c", "d"], 0);
 }
 
 #[test]
@@ -48,11 +64,14 @@ fn beyond_2_a_later_session_ends_the_earlier_ones() {
     let mut lab = leader();
     lab.get(2, in_session(3, 1, &["a"]));
     lab.get(2, in_session(2, 1, &["old"]));
-    lab.get(2, in_session(4, 2, &["not the first"]));
+    lab.get(2, in_session(3, 3, &["early, and never continued"]));
+    lab.get(2, in_session(4, 2, &["c"]));
     lab.assert_log(&["a"], 0);
+    lab.get(2, in_session(3, 2, &["of a session that is over"]));
     lab.get(2, in_session(4, 1, &["b"]));
+    lab.assert_log(&["a", "b", "c"], 0);
     lab.get(2, in_session(3, 2, &["late"]));
-    lab.assert_log(&["a", "b"], 0);
+    lab.assert_log(&["a", "b", "c"], 0);
 }
 
 /// What was forwarded to an earlier leader may be lost: it goes to the new one at once, without a
@@ -202,6 +221,40 @@ fn beyond_2_a_relay_passes_on_to_its_leader_once() {
     lab.ignores(2, body(1));
     let mut lab = Lab::new(PaxosConfig::default());
     lab.ignores(3, body(u8::MAX));
+}
+
+/// A proposal in the log of a round whose leader is gone: nobody else may have it, and another leader
+/// may be known to the peers only.
+#[test]
+fn beyond_2_what_a_silent_leader_took_goes_to_others() {
+    let n = ballot(2, 2);
+    let mut lab = Lab::follower(PaxosConfig::default(), n, &[], 0);
+    lab.paxos.propose_normal("a").unwrap();
+    lab.sent();
+    let entries = records_of(ME, 1, &["a"]);
+    let taken =
+        Accept { n, s: 1, start: 0, entries: entries.clone(), decided: 0, decided_by_all: 0 };
+    lab.get(2, Body::Accept(taken));
+    lab.assert_log(&["a"], 0);
+    let proposed = (3, Body::Propose(Propose { proposals: entries, hops: 1 }));
+    assert!(!lab.ticks(90).contains(&proposed), "while the leader may live");
+    assert!(lab.ticks(30).contains(&proposed));
+}
+
+/// A peer that passes proposals on gets as many of them at once as the leader would.
+#[test]
+fn beyond_2_a_relay_gets_a_window_of_frames() {
+    let config = PaxosConfig { window_bytes: 50, accept_frame_bytes: 20, ..PaxosConfig::default() };
+    let mut lab = Lab::follower(config, ballot(2, 2), &[], 0);
+    for _ in 0..9 {
+        lab.paxos.propose_normal("x").unwrap();
+    }
+    let direct = lab.sent();
+    let again = lab.ticks(15);
+    let to = |pid: NodeId| again.iter().filter(move |(to, _)| *to == pid).map(|(_, body)| body);
+    let frames: Vec<_> = direct.iter().map(|(_, body)| body).collect();
+    assert!(frames.len() > 1, "{direct:?}");
+    assert_eq!(to(3).collect::<Vec<_>>(), frames);
 }
 
 #[test]
