@@ -1,6 +1,6 @@
 //! The follower's half of Sequence Paxos: F1-F4, R1-R3, and what it does when it hears no leader.
 //!
-//! Architecture invariant: nothing here knows the leader's half; the two meet in `paxos/mod.rs`.
+//! Architecture invariant: nothing here knows the leader's half; they meet in `paxos/dispatch.rs`.
 
 use super::messages::{
     Accept, AcceptSync, Accepted, Body, Decide, LearnRequest, Prepare, PrepareReq, Promise,
@@ -103,12 +103,15 @@ impl Follower {
         self.elected = Some(elected);
     }
 
-    /// R1, R2: asks `peers` for a Prepare, in case one of them leads.
+    /// R1, R2, and S1: asks `peer` for a Prepare, in case it leads.
     pub(super) fn request_prepare<S: Sequence, P: PaxosState>(
         &self,
         r: &mut Replica<S, P>,
         peer: NodeId,
     ) {
+        if r.ask_to_recover(peer) {
+            return;
+        }
         let promised = r.promised();
         r.send_early(peer, Body::PrepareReq(PrepareReq { promised }));
     }
@@ -132,6 +135,13 @@ impl Follower {
         m: &Prepare,
     ) -> Result<(), Fault> {
         self.told = self.told.max(m.decided);
+        if r.recovery.as_ref().is_some_and(|recovery| !recovery.accepts(m.n, m.s)) {
+            // S3: an attempt from before the loss may show less than was accepted then.
+            if !std::mem::replace(&mut self.asked, true) {
+                self.request_prepare(r, m.n.pid);
+            }
+            return Ok(());
+        }
         if m.n == r.promised() {
             match self.phase {
                 Phase::Promised { s, .. } | Phase::Synced { s } if m.s < s => return Ok(()),
@@ -165,8 +175,17 @@ impl Follower {
         let start = start.clamp(r.storage.first_index(), len);
         let suffix = r.storage.read(start, len, r.limits.sync_chunk_bytes)?;
         let decided_round = r.storage.state().decided_round;
-        let promise =
-            Promise { n: m.n, s: m.s, accepted_round, len, decided, decided_round, start, suffix };
+        let promise = Promise {
+            n: m.n,
+            s: m.s,
+            accepted_round,
+            len,
+            decided,
+            decided_round,
+            start,
+            suffix,
+            recovering: r.recovery.is_some(),
+        };
         r.send_durable(m.n.pid, Body::Promise(promise));
         Ok(())
     }
@@ -223,6 +242,7 @@ impl Follower {
         }
         part.apply(r)?;
         r.storage.accept_round(m.n);
+        r.recovered();
         r.decide(m.decided, m.n);
         self.phase = Phase::Synced { s: m.s };
         self.heard();
@@ -459,6 +479,7 @@ impl Follower {
             decided_round: state.decided_round,
             start: len,
             suffix: Records::default(),
+            recovering: r.recovery.is_some(),
         };
         r.send_durable(n.pid, Body::Promise(promise));
         Ok(())

@@ -1,6 +1,7 @@
 //! The leader's half of Sequence Paxos: L1-L5.
 //!
-//! Architecture invariant: nothing here knows the follower's half; the two meet in `paxos/mod.rs`.
+//! Architecture invariant: nothing here knows the follower's half; the two meet in `paxos/mod.rs`
+//! and `paxos/dispatch.rs`.
 
 mod accept;
 mod early;
@@ -22,6 +23,8 @@ pub(super) struct Leading {
     n: Ballot,
     /// The latest Prepare attempt to each peer.
     sessions: BTreeMap<NodeId, SyncSession>,
+    /// The latest question of each suspect peer: what it said before is forgotten (S2).
+    losses: BTreeMap<NodeId, u64>,
     phase: Phase,
     /// Proposals that wait for those before them.
     early: Early,
@@ -56,6 +59,8 @@ struct Promised {
     decided_round: Ballot,
     start: u64,
     suffix: Records,
+    /// It does not count (S3).
+    recovering: bool,
 }
 
 impl Leading {
@@ -63,9 +68,13 @@ impl Leading {
     pub(super) fn start<S: Sequence, P: PaxosState>(r: &mut Replica<S, P>, n: Ballot) -> Self {
         r.storage.promise(n);
         let own = r.storage.flushes().covering_now();
+        // A ballot whose promise was lost before anybody else gave one may come again (S4): answers
+        // to its earlier attempts are told apart.
+        let first = (r.storage.state().suspect_session << 32) + 1;
         let leading = Self {
             n,
-            sessions: r.peers.iter().map(|peer| (*peer, 1)).collect(),
+            sessions: r.peers.iter().map(|peer| (*peer, first)).collect(),
+            losses: BTreeMap::new(),
             phase: Phase::Prepare(Promises::new(own)),
             early: Early::default(),
             answered: BTreeSet::new(),
@@ -106,6 +115,16 @@ impl Leading {
 
     /// A new attempt to bring `peer` into this round.
     fn prepare_again<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>, peer: NodeId) {
+        self.begin_attempt(peer);
+        self.prepare(r, peer);
+    }
+
+    /// Sends the Prepare of the present attempt.
+    pub(super) fn prepare<S: Sequence, P: PaxosState>(&self, r: &mut Replica<S, P>, peer: NodeId) {
+        self.send_prepare(r, peer, None);
+    }
+
+    fn begin_attempt(&mut self, peer: NodeId) {
         if let Some(s) = self.sessions.get_mut(&peer) {
             *s += 1;
         }
@@ -113,7 +132,17 @@ impl Leading {
             Phase::Prepare(promises) => promises.forget(peer),
             Phase::Accept(progress) => progress.forget(peer),
         }
-        self.send_prepare(r, peer, None);
+    }
+
+    /// S2: an attempt that was begun after `peer` had lost a flush, and whether it is a new one.
+    pub(super) fn attempt_after_loss(&mut self, peer: NodeId, nonce: u64) -> (SyncSession, bool) {
+        let known = self.losses.get(&peer).copied();
+        let new = known.is_none_or(|known| known < nonce);
+        if new {
+            self.losses.insert(peer, nonce);
+            self.begin_attempt(peer);
+        }
+        (self.sessions.get(&peer).copied().unwrap_or_default(), new)
     }
 
     fn is_current(&self, from: NodeId, n: Ballot, s: SyncSession) -> bool {
@@ -144,6 +173,7 @@ impl Leading {
             decided_round: m.decided_round,
             start: m.start,
             suffix: m.suffix,
+            recovering: m.recovering,
         };
         let handled = match &mut self.phase {
             Phase::Prepare(promises) => {
@@ -159,7 +189,7 @@ impl Leading {
                 progress.synchronise(r, self.n, m.s, from, &promised)
             }
         };
-        if handled.is_ok() {
+        if handled.is_ok() && !m.recovering {
             self.answered.insert(from);
         }
         handled

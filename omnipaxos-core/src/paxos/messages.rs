@@ -49,6 +49,10 @@ pub enum Body {
     Learn(Learn),
     /// Proposals on their way to the leader.
     Propose(Propose),
+    /// A suspect replica to anyone (S1).
+    RecoverRequest(RecoverRequest),
+    /// The answer to a RecoverRequest (S2).
+    RecoverReply(RecoverReply),
 }
 
 /// Asks a peer to promise round `n`.
@@ -87,6 +91,9 @@ pub struct Promise {
     pub start: u64,
     /// As much of the follower's log from `start` on as fits a sync chunk.
     pub suffix: Records,
+    /// The follower's storage is suspect: it wants to be synchronised, but its promise does not
+    /// count (S3).
+    pub recovering: bool,
 }
 
 /// Brings a promised follower to the leader's log.
@@ -213,6 +220,27 @@ pub struct Propose {
     pub hops: u8,
 }
 
+/// Asks a peer which round it has promised: the sender has lost what it promised itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RecoverRequest {
+    /// Names this question of the sender for ever; later questions have higher ones.
+    pub nonce: u64,
+}
+
+/// Answers a RecoverRequest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RecoverReply {
+    /// The question that is answered.
+    pub nonce: u64,
+    /// The highest round that the sender has promised.
+    pub promised: Ballot,
+    /// Where the sender leads that round: its Prepare attempt to the receiver, begun after the
+    /// question was asked.
+    pub attempt: Option<SyncSession>,
+    /// Where the sender's storage is suspect, too: since which of its sessions.
+    pub suspect_session: Option<u64>,
+}
+
 impl Message {
     /// Moves the records out of this message and leaves none: a codec can then write the payloads
     /// as one blob, and give them back with [`put_records`](Self::put_records).
@@ -246,7 +274,9 @@ impl Body {
             | Body::Decide(_)
             | Body::PrepareReq(_)
             | Body::Refuse(_)
-            | Body::LearnRequest(_) => None,
+            | Body::LearnRequest(_)
+            | Body::RecoverRequest(_)
+            | Body::RecoverReply(_) => None,
         }
     }
 
@@ -266,6 +296,8 @@ impl Body {
             Body::LearnRequest(_) => "LearnRequest",
             Body::Learn(_) => "Learn",
             Body::Propose(_) => "Propose",
+            Body::RecoverRequest(_) => "RecoverRequest",
+            Body::RecoverReply(_) => "RecoverReply",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `leader` and `follower`, which know nothing of each other; what they share is in `replica`.
 
 mod config;
+mod dispatch;
 mod error;
 mod flow;
 mod follower;
@@ -14,6 +15,7 @@ mod messages;
 mod outbox;
 mod proposals;
 mod reconfiguration;
+mod recovery;
 mod replica;
 
 #[cfg(test)]
@@ -27,10 +29,11 @@ pub use error::{
 pub use log::DecidedEntries;
 pub use messages::{
     Accept, AcceptSync, Accepted, Body, Decide, Learn, LearnRequest, Message, Prepare, PrepareReq,
-    Promise, Propose, Refuse, SyncRequest, SyncSession,
+    Promise, Propose, RecoverReply, RecoverRequest, Refuse, SyncRequest, SyncSession,
 };
 pub use proposals::ProposalOutcome;
 pub use reconfiguration::Reconfiguration;
+pub use recovery::RecoveryStage;
 
 use crate::quorum::Quorum;
 use crate::storage::{
@@ -42,6 +45,7 @@ use follower::Follower;
 use leader::{Leading, Leads};
 use outbox::Outbox;
 use proposals::Proposals;
+use recovery::Recovery;
 use replica::{Fault, Replica};
 
 /// One replica: this server in one configuration.
@@ -132,6 +136,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         let trimmed = StartError::Trimmed { from: read_from, first };
         let opened = opened.and(if read_from < first { Err(trimmed) } else { Ok(()) });
         let session = storage.state().session;
+        let recovery = storage.state().recovering.then(|| Recovery::new(session));
         let proposals = Proposals::new(pid, session, storage.flushes().covering_now());
         let replica = Replica {
             config_id,
@@ -144,6 +149,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             proposals,
             decided_by_all: 0,
             read_from,
+            recovery,
         };
         let follower = Follower::expecting(None);
         let mut paxos =
@@ -160,13 +166,17 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     }
 
     /// Takes a leader event from this server's leader election, ours or any other. Stale and
-    /// repeated ones change nothing; those that name no member of the configuration neither (L1).
+    /// repeated ones change nothing; those that name no member of the configuration neither (L1),
+    /// nor this server while it [recovers](Self::is_recovering).
     pub fn handle_leader(&mut self, leader: Leader) {
         let r = &mut self.replica;
         if self.halted.is_some() || leader.ballot <= r.promised() {
             return;
         }
         if leader.pid() == r.pid {
+            if r.recovery.is_some() {
+                return;
+            }
             self.role = Role::Leader(Box::new(Leading::start(r, leader.ballot)));
             let advanced = self.advance();
             self.after(advanced);
@@ -410,139 +420,6 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     #[must_use]
     pub fn into_storage(self) -> Storage<S, P> {
         self.replica.storage
-    }
-
-    fn dispatch(&mut self, from: NodeId, body: Body) -> Result<(), Fault> {
-        match body {
-            Body::Prepare(m) if m.n.pid == from => self.on_prepare(&m),
-            Body::AcceptSync(m) if m.n.pid == from => {
-                self.following(m.n, |follower, r| follower.on_accept_sync(r, m))
-            }
-            Body::Accept(m) if m.n.pid == from => {
-                self.following(m.n, |follower, r| follower.on_accept(r, m))
-            }
-            Body::Decide(m) if m.n.pid == from => {
-                self.following(m.n, |follower, r| follower.on_decide(r, &m))
-            }
-            Body::Promise(m) => self.leading(m.n, |leading, r| leading.on_promise(r, from, m)),
-            Body::SyncRequest(m) => {
-                self.leading(m.n, |leading, r| leading.on_sync_request(r, from, &m))
-            }
-            Body::Accepted(m) => self.leading(m.n, |leading, r| leading.on_accepted(r, from, &m)),
-            Body::Refuse(m) => self.on_refuse(from, &m),
-            Body::PrepareReq(m) => {
-                self.on_prepare_req(from, &m);
-                Ok(())
-            }
-            Body::LearnRequest(m) => self.on_learn_request(from, &m),
-            Body::Learn(m) => self.on_learn(from, &m),
-            Body::Propose(m) => self.on_propose(from, m),
-            Body::Prepare(_) | Body::AcceptSync(_) | Body::Accept(_) | Body::Decide(_) => {
-                Err(Fault::Impossible("a leader's message from a server that is not its owner"))
-            }
-        }
-    }
-
-    /// F1, or a refusal.
-    fn on_prepare(&mut self, m: &Prepare) -> Result<(), Fault> {
-        if m.decided > m.len || m.accepted_round > m.n {
-            return Err(Fault::Impossible("a Prepare that contradicts itself"));
-        }
-        self.following(m.n, |follower, r| follower.on_prepare(r, m))
-    }
-
-    /// Hands a message of leader `n` to the follower, unless `n` has to be refused (R4). A leader
-    /// that hears of a higher round follows.
-    fn following(
-        &mut self,
-        n: Ballot,
-        handle: impl FnOnce(&mut Follower, &mut Replica<S, P>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        if n < self.replica.promised() {
-            self.refuse(n);
-            return Ok(());
-        }
-        if matches!(self.role, Role::Leader(_)) {
-            self.follow(Some(n.pid));
-        }
-        match &mut self.role {
-            Role::Follower(follower) => handle(follower, &mut self.replica),
-            Role::Leader(_) => Ok(()),
-        }
-    }
-
-    /// Hands a message that answers leader `n` to that leader. One that answers an earlier
-    /// leadership is late; one for another server's is impossible.
-    fn leading(
-        &mut self,
-        n: Ballot,
-        handle: impl FnOnce(&mut Leading, &mut Replica<S, P>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        if n.pid != self.replica.pid {
-            return Err(Fault::Impossible("an answer to another server's round"));
-        }
-        match &mut self.role {
-            Role::Leader(leading) if leading.ballot() == n => handle(leading, &mut self.replica),
-            _ => Ok(()),
-        }
-    }
-
-    /// R4.
-    fn refuse(&mut self, n: Ballot) {
-        let promised = self.replica.promised();
-        self.replica.send_durable(n.pid, Body::Refuse(Refuse { n, promised }));
-    }
-
-    /// R4 at the leader: it follows once nothing can be decided in its round any more. The election
-    /// is not told: chained leaders would alternate.
-    fn on_refuse(&mut self, from: NodeId, m: &Refuse) -> Result<(), Fault> {
-        if m.promised <= m.n {
-            return Err(Fault::Impossible("a refusal in favour of a lower round"));
-        }
-        let mut leads = Leads::Yes;
-        self.leading(m.n, |leading, r| {
-            leads = leading.on_refused(r, from, m.promised);
-            Ok(())
-        })?;
-        if leads == Leads::No {
-            self.follow(None);
-        }
-        Ok(())
-    }
-
-    fn on_prepare_req(&mut self, from: NodeId, m: &PrepareReq) {
-        if let Role::Leader(leading) = &mut self.role
-            && leading.on_prepare_req(&mut self.replica, from, m.promised) == Leads::No
-        {
-            self.follow(None);
-        }
-    }
-
-    fn on_propose(&mut self, from: NodeId, m: Propose) -> Result<(), Fault> {
-        let r = &mut self.replica;
-        for run in m.proposals.runs() {
-            if run.first.proposer != r.pid && !r.is_peer(run.first.proposer) {
-                return Err(Fault::Impossible("a proposal of an unknown server"));
-            }
-        }
-        for entry in m.proposals.entries() {
-            match entry {
-                Entry::Normal(data) if data.len() as u64 > r.limits.max_entry_bytes => {
-                    return Err(Fault::Impossible("a proposal beyond the size limit"));
-                }
-                Entry::StopSign(ss) if !reconfiguration::follows(ss, r.config_id) => {
-                    return Err(Fault::Impossible("a StopSign of an impossible configuration"));
-                }
-                _ => {}
-            }
-        }
-        match &mut self.role {
-            Role::Leader(leading) => leading.on_propose(r, &m),
-            Role::Follower(follower) => {
-                follower.on_propose(r, from, m);
-                Ok(())
-            }
-        }
     }
 
     fn follow(&mut self, leader: Option<NodeId>) {

@@ -4,6 +4,7 @@ use super::config::PaxosConfig;
 use super::messages::{Body, Message};
 use super::outbox::Outbox;
 use super::proposals::Proposals;
+use super::recovery::Recovery;
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::Quorum;
 use crate::storage::{ConfigId, PaxosState, Records, Sequence, Storage, StorageError};
@@ -39,6 +40,8 @@ pub(super) struct Replica<S, P> {
     pub(super) decided_by_all: u64,
     /// The next decided entry that is handed out.
     pub(super) read_from: u64,
+    /// What a suspect replica has found out; `None` when this one votes.
+    pub(super) recovery: Option<Recovery>,
 }
 
 impl<S: Sequence, P: PaxosState> Replica<S, P> {
@@ -143,5 +146,6 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
         debug_assert!(state.accepted_round <= state.promised, "accepted within the promise");
         debug_assert!(state.decided_round <= state.promised, "decided within the promise");
         debug_assert!(self.storage.flushes().durable().end <= end, "durable within the log");
+        debug_assert!(self.recovery.is_some() == state.recovering, "recovering or not");
     }
 }

@@ -48,6 +48,8 @@ pub struct Storage<S, P> {
     stop_sign: Option<StopSign>,
     /// The state in memory differs from the one that the backend was given.
     state_changed: bool,
+    /// The operator vouches for what the next opening finds.
+    trusted: bool,
     flushes: Flushes,
 }
 
@@ -65,8 +67,22 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             next_at_end: BTreeMap::new(),
             stop_sign: None,
             state_changed: false,
+            trusted: false,
             flushes: Flushes::default(),
         }
+    }
+
+    /// The operator's way out when a quorum of servers is suspect, or the only one: the replica
+    /// that opens this storage votes on what it finds, now and after later restarts.
+    ///
+    /// **This can lose acknowledged entries**, and let two logs be decided: what a missing flush
+    /// promised or accepted is forgotten for good. It is safe only where it is known that the
+    /// damaged flush was never acknowledged. Without it such servers wait for ever
+    /// ([`RecoveryStage::QuorumSuspect`](crate::paxos::RecoveryStage)).
+    #[must_use]
+    pub fn trust_suspect(mut self) -> Self {
+        self.trusted = true;
+        self
     }
 
     /// The two halves again.
@@ -85,7 +101,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             && decided <= end
             && accepted_round <= promised
             && decided_round <= promised
-            && session < u64::MAX;
+            && session < u64::MAX - 1;
         if !possible {
             return Err(StorageError::Corrupt {
                 operation: Operation::Load,
@@ -110,9 +126,28 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             self.stop_sign = self.read(end - 1, end, 0)?.stop_sign().cloned();
         }
         self.flushes.loaded(self.mark());
-        self.state.session += 1;
+        let suspect = self.paxos_state.suspect();
+        // The missing flush may have begun a session: none is ever used twice.
+        self.state.session += if suspect { 2 } else { 1 };
+        let trusted = std::mem::take(&mut self.trusted);
+        self.state.recovering = (self.state.recovering || suspect) && !trusted;
+        if suspect {
+            self.state.suspect_session = self.state.session;
+            // Two flushes before anything leaves: if the last one goes missing again, the one
+            // before still shows this session.
+            self.paxos_state.store(&self.state)?;
+            self.paxos_state.commit()?.run()?;
+        }
         self.write_state();
         Ok(())
+    }
+
+    /// Others have synchronised this replica: it votes again.
+    pub(crate) fn recovered(&mut self) {
+        if self.state.recovering {
+            self.state.recovering = false;
+            self.write_state();
+        }
     }
 
     pub(crate) fn state(&self) -> &State {

@@ -337,3 +337,101 @@ fn ids_of(run: &Run) -> impl Iterator<Item = ProposalId> + use<> {
     let (first, numbers) = (run.first, run.first.number..run.next_number());
     numbers.map(move |number| ProposalId { number, ..first })
 }
+
+/// A backend whose last run commit can go missing.
+#[derive(Clone, Debug, Default)]
+struct Forgetful {
+    /// The state as of each commit that was run.
+    run: std::rc::Rc<std::cell::RefCell<Vec<State>>>,
+    open: State,
+    suspect: bool,
+}
+
+struct ForgetfulCommit(std::rc::Rc<std::cell::RefCell<Vec<State>>>, State);
+
+impl Commit for ForgetfulCommit {
+    fn run(self) -> Result<(), StorageError> {
+        self.0.borrow_mut().push(self.1);
+        Ok(())
+    }
+}
+
+impl PaxosState for Forgetful {
+    type Commit = ForgetfulCommit;
+
+    fn load(&self) -> Result<Option<State>, StorageError> {
+        Ok(self.run.borrow().last().cloned())
+    }
+
+    fn suspect(&self) -> bool {
+        self.suspect
+    }
+
+    fn store(&mut self, state: &State) -> Result<(), StorageError> {
+        self.open = state.clone();
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<ForgetfulCommit, StorageError> {
+        Ok(ForgetfulCommit(self.run.clone(), self.open.clone()))
+    }
+}
+
+/// Opens, flushes what the opening wrote, and returns the state.
+fn open_and_flush(disk: Storage<MemorySequence, Forgetful>) -> (State, Forgetful) {
+    let mut disk = disk;
+    disk.open().unwrap();
+    let flush = disk.begin_flush().unwrap().unwrap();
+    let id = flush.id();
+    flush.run().unwrap();
+    disk.finish_flush(id).unwrap();
+    (disk.state().clone(), disk.into_parts().1)
+}
+
+#[test]
+fn a_session_is_never_used_twice_whichever_last_flushes_go_missing() {
+    // Each opening: does the flush that was run last go missing before it?
+    for losses in 0..1 << 8_u32 {
+        let mut backend = Forgetful::default();
+        let mut sessions = Vec::new();
+        for opening in 0..8 {
+            let lost = losses & (1 << opening) != 0 && backend.run.borrow_mut().pop().is_some();
+            backend.suspect = lost;
+            let disk = Storage::with(MemorySequence::new(), backend);
+            let (state, opened) = open_and_flush(disk);
+            backend = opened;
+            assert!(sessions.last().is_none_or(|last| *last < state.session), "{losses:b}");
+            assert_eq!(lost, state.suspect_session == state.session, "{losses:b}");
+            assert!(!lost || state.recovering);
+            sessions.push(state.session);
+        }
+    }
+}
+
+#[test]
+fn a_suspect_storage_recovers_until_it_is_told_otherwise() {
+    let suspect = Forgetful { suspect: true, ..Forgetful::default() };
+    let (state, mut backend) = open_and_flush(Storage::with(MemorySequence::new(), suspect));
+    assert!(state.recovering);
+    backend.suspect = false;
+    let mut disk = Storage::with(MemorySequence::new(), backend);
+    disk.open().unwrap();
+    assert!(disk.state().recovering, "a restart changes nothing");
+    disk.recovered();
+    let (state, _) = open_and_flush(disk);
+    assert!(state.recovering, "nor does what was not flushed");
+}
+
+#[test]
+fn the_operator_vouches_for_one_opening() {
+    let suspect = Forgetful { suspect: true, ..Forgetful::default() };
+    let disk = Storage::with(MemorySequence::new(), suspect).trust_suspect();
+    let (state, mut backend) = open_and_flush(disk);
+    assert!(!state.recovering);
+    assert_eq!(state.suspect_session, state.session, "what was forgotten stays forgotten");
+    let (state, _) = open_and_flush(Storage::with(MemorySequence::new(), backend.clone()));
+    assert!(state.recovering, "the next loss is another one");
+    backend.suspect = false;
+    let (state, _) = open_and_flush(Storage::with(MemorySequence::new(), backend));
+    assert!(state.recovering);
+}

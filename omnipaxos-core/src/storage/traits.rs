@@ -69,6 +69,17 @@ pub trait PaxosState {
     /// [`StorageError`] when it cannot be read.
     fn load(&self) -> Result<Option<State>, StorageError>;
 
+    /// Whether the flush that was acknowledged last may be missing: what would be found in its
+    /// place is damaged, so this opening shows an older state, as of some earlier flush. The
+    /// replica then does not vote until others have synchronised it.
+    ///
+    /// Asked at each opening, and to be answered with `true` until a [`Commit`] of that opening was
+    /// run: a crash before it must not hide the loss. More than the last flush must never be
+    /// missing; a backend that finds that out fails to [`load`](Self::load).
+    fn suspect(&self) -> bool {
+        false
+    }
+
     /// Replaces the whole state. What it says is not looked into: it may speak of a log that is not
     /// there yet.
     ///
@@ -116,6 +127,11 @@ pub struct State {
     pub session: u64,
     /// Which proposal of each proposer comes next after the decided entries.
     pub next: BTreeMap<NodeId, NextProposal>,
+    /// The storage was suspect, and others have not synchronised this replica since: it does not
+    /// vote.
+    pub recovering: bool,
+    /// The session that began when this storage was last found suspect; 0 when it never was.
+    pub suspect_session: u64,
 }
 
 /// The next proposal that may enter the log for one proposer.

@@ -50,8 +50,9 @@ impl LeaderElectionComponent {
         }
     }
 
-    /// Watches a replica: while one of its flushes takes longer than `patience`, or once it has
-    /// halted, this server says that it is not quorum-connected, and another one leads.
+    /// Watches a replica: while one of its flushes takes longer than `patience`, while it recovers
+    /// from suspect storage, or once it has halted, this server says that it is not
+    /// quorum-connected, and another one leads.
     #[must_use]
     pub fn watching(mut self, replica: ReplicaHealth, patience: Duration) -> Self {
         self.watched = Some((replica, patience));
@@ -66,7 +67,7 @@ impl LeaderElectionComponent {
         if fit != self.fit {
             self.fit = fit;
             warn!(
-                self.log(), "fitness to lead changed: see the replica's flushes";
+                self.log(), "fitness to lead changed: see the replica's flushes, and its status";
                 "pid" => self.pid, "config_id" => self.config_id, "fit" => fit
             );
             self.election.set_healthy(fit);

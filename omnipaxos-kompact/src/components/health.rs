@@ -22,6 +22,7 @@ struct Marks {
     /// is.
     flush_began: AtomicU64,
     halted: AtomicBool,
+    recovering: AtomicBool,
 }
 
 impl Default for ReplicaHealth {
@@ -30,18 +31,20 @@ impl Default for ReplicaHealth {
             base: Instant::now(),
             flush_began: AtomicU64::new(0),
             halted: AtomicBool::new(false),
+            recovering: AtomicBool::new(false),
         };
         Self { marks: Arc::new(marks) }
     }
 }
 
 impl ReplicaHealth {
-    /// Whether the replica is fit to lead: it has not halted, and no flush has been under way for
-    /// longer than `patience`.
+    /// Whether the replica is fit to lead: it has not halted, does not recover from suspect
+    /// storage, and no flush has been under way for longer than `patience`.
     #[must_use]
     pub fn is_fit(&self, now: Instant, patience: Duration) -> bool {
         let stalled = self.flush_began().is_some_and(|began| now.duration_since(began) > patience);
-        !stalled && !self.marks.halted.load(Ordering::Acquire)
+        let set = |mark: &AtomicBool| mark.load(Ordering::Acquire);
+        !stalled && !set(&self.marks.halted) && !set(&self.marks.recovering)
     }
 
     fn flush_began(&self) -> Option<Instant> {
@@ -59,6 +62,11 @@ impl ReplicaHealth {
     /// The flush has ended.
     pub(super) fn end_flush(&self) {
         self.marks.flush_began.store(0, Ordering::Release);
+    }
+
+    /// The replica waits for others to synchronise it, or no longer.
+    pub(super) fn recovering(&self, recovering: bool) {
+        self.marks.recovering.store(recovering, Ordering::Release);
     }
 
     /// The replica has halted for good.
@@ -82,6 +90,10 @@ mod tests {
         assert!(!health.is_fit(later(300), patience));
         health.end_flush();
         assert!(health.is_fit(later(1000), patience));
+        health.recovering(true);
+        assert!(!health.is_fit(later(0), patience));
+        health.recovering(false);
+        assert!(health.is_fit(later(0), patience));
         health.halt();
         assert!(!health.is_fit(later(0), patience));
     }

@@ -173,12 +173,6 @@ impl Sequence for DurableSequence {
 }
 
 impl DurableState {
-    /// Whether the last flush that was acknowledged may be missing.
-    #[must_use]
-    pub fn suspect(&self) -> bool {
-        self.suspect
-    }
-
     /// The end of this configuration's storage.
     pub(super) fn removal(&self) -> Batch {
         let ops = vec![Op::Remove];
@@ -197,6 +191,10 @@ impl PaxosState for DurableState {
             })
         };
         self.lease.core.durable_state(self.lease.group).as_ref().map(read).transpose()
+    }
+
+    fn suspect(&self) -> bool {
+        self.suspect
     }
 
     fn store(&mut self, state: &State) -> Result<(), StorageError> {

@@ -2,7 +2,7 @@ use super::*;
 use crate::identity::Identity;
 use bytes::{Bytes, BytesMut};
 use omnipaxos_core::leader_election::{Ballot, Heartbeat, Leader};
-use omnipaxos_core::paxos::{Accept, Body, PrepareReq};
+use omnipaxos_core::paxos::{Accept, Body, PrepareReq, Promise, RecoverReply, RecoverRequest};
 use omnipaxos_core::storage::{Entry, ProposalId, Records, Run, StopSign};
 use proptest::prelude::*;
 
@@ -51,12 +51,11 @@ fn accept(entries: Vec<Entry>, runs: Vec<Run>) -> Packet {
 }
 
 fn prepare_req(promised: Ballot) -> Packet {
-    Packet::Paxos(Message {
-        config_id: 5,
-        from: 2,
-        to: 1,
-        body: Body::PrepareReq(PrepareReq { promised }),
-    })
+    paxos(Body::PrepareReq(PrepareReq { promised }))
+}
+
+fn paxos(body: Body) -> Packet {
+    Packet::Paxos(Message { config_id: 5, from: 2, to: 1, body })
 }
 
 #[test]
@@ -222,10 +221,43 @@ fn any_identity() -> impl Strategy<Value = Identity> {
     ]
 }
 
+fn any_promise() -> impl Strategy<Value = Packet> {
+    (any_ballot(), any::<u64>(), any::<bool>()).prop_map(|(n, s, recovering)| {
+        paxos(Body::Promise(Promise {
+            n,
+            s,
+            accepted_round: n,
+            len: s,
+            decided: 3,
+            decided_round: Ballot::default(),
+            start: 10,
+            suffix: Records::new(vec![Entry::from("ab")], vec![run(1)]).unwrap(),
+            recovering,
+        }))
+    })
+}
+
+fn any_recovery() -> impl Strategy<Value = Packet> {
+    let reply = (
+        any::<u64>(),
+        any_ballot(),
+        prop::option::of(any::<u64>()),
+        prop::option::of(any::<u64>()),
+    );
+    prop_oneof![
+        any::<u64>().prop_map(|nonce| paxos(Body::RecoverRequest(RecoverRequest { nonce }))),
+        reply.prop_map(|(nonce, promised, attempt, suspect_session)| {
+            paxos(Body::RecoverReply(RecoverReply { nonce, promised, attempt, suspect_session }))
+        }),
+    ]
+}
+
 fn any_packet() -> impl Strategy<Value = Packet> {
     prop_oneof![
         any_accept(),
         any_ballot().prop_map(prepare_req),
+        any_promise(),
+        any_recovery(),
         any::<u64>().prop_map(|round| Packet::Heartbeat(HeartbeatMessage {
             config_id: 5,
             from: 1,

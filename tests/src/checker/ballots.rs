@@ -2,7 +2,9 @@
 
 use super::{Check, Checker, Configuration, Who, key_of};
 use crate::sim::Disk;
-use omnipaxos_core::paxos::{Accepted, Ballot, Body, Learn, Message, Promise};
+use omnipaxos_core::paxos::{
+    Accepted, Ballot, Body, Learn, Message, Promise, RecoverReply, Refuse,
+};
 use omnipaxos_core::storage::Records;
 
 type Finding = Option<(Check, String)>;
@@ -35,6 +37,9 @@ impl Configuration {
     fn check(&mut self, who: Who, body: &Body, disk: &Disk) -> Finding {
         match body {
             Body::Prepare(m) => {
+                if disk.is_suspect() {
+                    return Some((Check::VotesOnlySound, format!("{m:?}")));
+                }
                 let promised = disk.medium().promised();
                 if promised < m.n {
                     return Some((Check::DurableFirst, format!("{}, promised {promised}", m.n)));
@@ -42,32 +47,42 @@ impl Configuration {
                 self.leads(who, m.n).or_else(|| self.known(m.decided))
             }
             Body::AcceptSync(m) => self
-                .leads(who, m.n)
+                .accepts(who, m.n)
                 .or_else(|| self.known(m.decided))
                 .or_else(|| self.one_value(m.n, m.start, &m.suffix)),
             Body::Accept(m) => self
-                .leads(who, m.n)
+                .accepts(who, m.n)
                 .or_else(|| self.known(m.decided))
                 .or_else(|| self.one_value(m.n, m.start, &m.entries)),
-            Body::Decide(m) => self.leads(who, m.n).or_else(|| self.known(m.decided)),
+            Body::Decide(m) => self.accepts(who, m.n).or_else(|| self.known(m.decided)),
             Body::Promise(m) => self.promised(who, m, disk),
             Body::Accepted(m) => self.accepted(who, m, disk),
             Body::Learn(m) => self.known(m.decided),
-            Body::Refuse(m) => {
-                let promised = disk.medium().promised();
-                (promised < m.promised).then(|| {
-                    let detail = format!("{}, promised {promised}", m.promised);
+            Body::Refuse(Refuse { promised, .. })
+            | Body::RecoverReply(RecoverReply { promised, .. }) => {
+                let durable = disk.medium().promised();
+                (durable < *promised).then(|| {
+                    let detail = format!("{promised}, promised {durable}");
                     (Check::DurableFirst, detail)
                 })
             }
             Body::SyncRequest(_)
             | Body::PrepareReq(_)
             | Body::LearnRequest(_)
-            | Body::Propose(_) => None,
+            | Body::Propose(_)
+            | Body::RecoverRequest(_) => None,
         }
     }
 
+    fn accepts(&mut self, who: Who, n: Ballot) -> Finding {
+        self.accepting.insert(n);
+        self.leads(who, n)
+    }
+
     fn leads(&mut self, who: Who, n: Ballot) -> Finding {
+        if n.pid == who.pid && self.void.remove(&n) {
+            self.ballots.remove(&n);
+        }
         let leader = *self.ballots.entry(n).or_insert(who);
         (leader != who || n.pid != who.pid)
             .then(|| (Check::OneLeaderPerBallot, format!("{n} is led by {leader}")))
@@ -93,17 +108,20 @@ impl Configuration {
 
     /// A server never answers a round below one that it has answered.
     fn answers(&mut self, who: Who, n: Ballot) -> Finding {
-        let highest = self.answered.entry(who.pid).or_default();
-        if n < *highest {
+        let answered = self.answered.entry(who.pid).or_default();
+        if let Some(highest) = answered.last().filter(|highest| n < **highest) {
             return Some((Check::PromiseKept, format!("{n} after {highest}")));
         }
-        *highest = n;
+        answered.insert(n);
         None
     }
 
     fn promised(&mut self, who: Who, m: &Promise, disk: &Disk) -> Finding {
         let medium = disk.medium();
         let (promised, accepted) = (medium.promised(), medium.accepted_round());
+        if disk.is_suspect() && !m.recovering {
+            return Some((Check::VotesOnlySound, format!("{m:?}")));
+        }
         if promised < m.n || accepted < m.accepted_round {
             let detail = format!("{m:?}, on disk {promised} and {accepted}");
             return Some((Check::DurableFirst, detail));
@@ -117,6 +135,9 @@ impl Configuration {
     fn accepted(&mut self, who: Who, m: &Accepted, disk: &Disk) -> Finding {
         let medium = disk.medium();
         let (promised, accepted) = (medium.promised(), medium.accepted_round());
+        if disk.is_suspect() {
+            return Some((Check::VotesOnlySound, format!("{m:?}")));
+        }
         if accepted < m.n || medium.decided() < m.decided {
             let detail = format!("{m:?}, on disk {accepted} and {}", medium.decided());
             return Some((Check::DurableFirst, detail));

@@ -1,7 +1,7 @@
 //! What is decided: one log, of proposed entries, each once, in order, on enough disks.
 
 use super::{Check, Checker, Configuration, Key, Who, key_of};
-use crate::sim::Disk;
+use crate::sim::{Disk, Image};
 use omnipaxos_core::storage::{ConfigId, Entry, ProposalId};
 
 impl Checker {
@@ -153,16 +153,21 @@ impl Checker {
             self.fail(Check::NeverShrinks, detail);
         }
         self.recoverable(config_id);
+        self.covered(config_id);
     }
 }
 
 impl Configuration {
-    /// How many members' media hold `key` at `at`, or have trimmed it.
+    /// How many members' media hold `key` at `at`, or have trimmed it. What one has lost counts
+    /// until it has recovered: it must have it again by then.
     pub(super) fn covered(&self, at: u64, key: Key) -> usize {
-        let disks = self.disks.values().filter(|disk| {
-            let medium = disk.medium();
-            at < medium.first() || medium.record(at).is_some_and(|(_, e)| key_of(e) == key)
-        });
+        let holds = |image: &Image| {
+            at < image.first() || image.record(at).is_some_and(|(_, e)| key_of(e) == key)
+        };
+        let disks = self
+            .disks
+            .values()
+            .filter(|disk| holds(&disk.medium()) || disk.lost().is_some_and(|image| holds(&image)));
         disks.count()
     }
 }

@@ -21,6 +21,10 @@ impl Checker {
                 logs.push(((Default::default(), 0), decided == 0, *pid));
                 continue;
             };
+            if disk.is_suspect() {
+                // It is in no prepare quorum, and leads nothing.
+                continue;
+            }
             let medium = disk.medium();
             let equal = |at: u64| {
                 let record = medium.record(at).map(|(_, entry)| key_of(entry));

@@ -9,13 +9,14 @@ mod decided;
 mod durable;
 mod outcomes;
 mod register;
+mod suspect;
 
 pub use register::{History, Operation};
 
 use crate::sim::Disk;
 use omnipaxos_core::paxos::{Ballot, NodeId, ProposalOutcome};
 use omnipaxos_core::storage::{ConfigId, Entry, ProposalId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What a checker states.
@@ -39,6 +40,9 @@ pub enum Check {
     OneValuePerRound,
     /// A server that has answered a round answers no lower one, also after restarts.
     PromiseKept,
+    /// A server whose last flush is missing accepts nothing before it has recovered, and its
+    /// promises say so.
+    VotesOnlySound,
     /// A promise answers a Prepare that its owner sent.
     AnswersPrepare,
     /// What a message says is on the sender's medium when it leaves.
@@ -151,8 +155,12 @@ struct Configuration {
     ballots: BTreeMap<Ballot, Who>,
     /// The value of an index in a round.
     rounds: BTreeMap<(Ballot, u64), Key>,
-    /// The highest round that a server has answered.
-    answered: BTreeMap<NodeId, Ballot>,
+    /// The rounds that a server has answered.
+    answered: BTreeMap<NodeId, BTreeSet<Ballot>>,
+    /// Rounds whose leader had its log.
+    accepting: BTreeSet<Ballot>,
+    /// Rounds that their owner forgot before it led them.
+    void: BTreeSet<Ballot>,
     trimmed: BTreeMap<usize, u64>,
 }
 

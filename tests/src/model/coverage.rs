@@ -136,7 +136,10 @@ impl Event {
             Body::Accept(_) => Self::Accept,
             Body::Accepted(_) => Self::Accepted,
             Body::Decide(_) => Self::Decide,
-            Body::PrepareReq(_) => Self::PrepareReq,
+            // No storage of the model is suspect: the other two are never sent.
+            Body::PrepareReq(_) | Body::RecoverRequest(_) | Body::RecoverReply(_) => {
+                Self::PrepareReq
+            }
             Body::Refuse(_) => Self::Refuse,
             Body::LearnRequest(_) => Self::LearnRequest,
             Body::Learn(_) => Self::Learn,

@@ -44,7 +44,11 @@ pub(super) fn prune(scope: &Scope, state: &mut State) {
             let owned = scope.ballots.iter().filter(|ballot| ballot.pid == m.to);
             owned.max().is_some_and(|ballot| promised(m.to) <= *ballot)
         }
-        Body::LearnRequest(_) | Body::Learn(_) | Body::Propose(_) => true,
+        Body::LearnRequest(_)
+        | Body::Learn(_)
+        | Body::Propose(_)
+        | Body::RecoverRequest(_)
+        | Body::RecoverReply(_) => true,
     };
     let kept: Vec<Shared<Message>> = all.iter().filter(|m| alive(m)).cloned().collect();
     state.network = kept;
@@ -64,6 +68,8 @@ pub(super) fn attempt(message: &Message) -> SyncSession {
         | Body::Refuse(_)
         | Body::LearnRequest(_)
         | Body::Learn(_)
-        | Body::Propose(_) => 0,
+        | Body::Propose(_)
+        | Body::RecoverRequest(_)
+        | Body::RecoverReply(_) => 0,
     }
 }

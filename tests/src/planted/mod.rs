@@ -21,6 +21,8 @@ pub enum Plant {
     TornCommit,
     /// A disk that returns an older promise.
     OldPromise,
+    /// A disk that lost its last flush and does not say so: suspect storage taken for sound.
+    UnsuspectedLoss,
     /// Promises arrive with a higher accepted round.
     RaisedRound,
     /// Prepares arrive with a higher ballot.
@@ -65,10 +67,11 @@ pub enum Plant {
 
 impl Plant {
     /// All of them, each with the number of seeds within which it must be found.
-    pub const ALL: [(Plant, u64); 23] = [
+    pub const ALL: [(Plant, u64); 24] = [
         (Plant::LyingFlush, 10),
         (Plant::TornCommit, 200),
         (Plant::OldPromise, 200),
+        (Plant::UnsuspectedLoss, 20),
         (Plant::RaisedRound, 200),
         (Plant::RaisedPrepare, 10),
         (Plant::LoweredRound, 200),
@@ -98,6 +101,7 @@ impl Plant {
             Plant::LyingFlush => Lie::Flush,
             Plant::TornCommit => Lie::Torn,
             Plant::OldPromise => Lie::OldPromise,
+            Plant::UnsuspectedLoss => Lie::Unsuspecting,
             _ => Lie::None,
         }
     }
@@ -118,6 +122,7 @@ impl Plant {
             | Plant::ReplayedAcceptSync
             | Plant::ReplayedAccepted
             | Plant::LongerAccepted => &[Fault::Crash, Fault::Partition, Fault::Heal],
+            Plant::UnsuspectedLoss => &[Fault::LostFlush],
             Plant::LeakedMessage => &[Fault::Reconfigure],
             Plant::StaleRead => &[Fault::Partition, Fault::Heal],
             _ => &[],

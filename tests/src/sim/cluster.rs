@@ -125,7 +125,11 @@ impl Sim {
     }
 
     pub(super) fn new_disk(&self) -> Disk {
-        Disk::new(self.plant.map_or(Lie::None, Plant::lie))
+        let disk = Disk::new(self.plant.map_or(Lie::None, Plant::lie));
+        if self.loses_flushes() {
+            disk.forgetful();
+        }
+        disk
     }
 
     pub(super) fn register(&mut self, config_id: ConfigId, members: &[NodeId]) {

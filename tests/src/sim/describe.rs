@@ -20,13 +20,14 @@ impl fmt::Display for Shown<'_> {
             ),
             Body::Promise(m) => write!(
                 f,
-                "n {} s {} accepted {} len {} decided {} {}",
+                "n {} s {} accepted {} len {} decided {} {}{}",
                 m.n,
                 m.s,
                 m.accepted_round,
                 m.len,
                 m.decided,
-                Range(m.start, &m.suffix)
+                Range(m.start, &m.suffix),
+                if m.recovering { " recovering" } else { "" }
             ),
             Body::AcceptSync(m) => write!(
                 f,
@@ -56,6 +57,12 @@ impl fmt::Display for Shown<'_> {
                 write!(f, "{range} of {} in {}", m.decided, m.decided_round)
             }
             Body::Propose(m) => write!(f, "{} hops {}", Range(0, &m.proposals), m.hops),
+            Body::RecoverRequest(m) => write!(f, "nonce {:x}", m.nonce),
+            Body::RecoverReply(m) => write!(
+                f,
+                "nonce {:x} promised {} attempt {:?} suspect {:?}",
+                m.nonce, m.promised, m.attempt, m.suspect_session
+            ),
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum Lie {
     Torn,
     /// Opening shows an older promise than the one that was written.
     OldPromise,
+    /// Opening does not say that the last flush is missing.
+    Unsuspecting,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +35,14 @@ struct Store {
     medium: Image,
     /// The state on the medium before the last commit that changed it.
     earlier: Option<State>,
+    /// Whether `before` is kept.
+    forgetful: bool,
+    /// The medium before the flush that was acknowledged last.
+    before: Option<Box<Image>>,
+    /// That flush is missing, and nothing was written since.
+    suspect: bool,
+    /// The medium before such a loss, until the replica has recovered from it.
+    lost: Option<Box<Image>>,
     open: Vec<Op>,
     sealed: VecDeque<(u64, Vec<Op>)>,
     commits: u64,
@@ -123,6 +133,45 @@ impl Disk {
         store.flush_fails = false;
     }
 
+    /// From now on this disk can [lose its last flush](Self::lose_last_flush).
+    pub fn forgetful(&self) {
+        self.0.borrow_mut().forgetful = true;
+    }
+
+    /// A crash, after which the flush that was acknowledged last is missing, and the next opening
+    /// is told so. `false` when there is none to lose.
+    pub fn lose_last_flush(&self) -> bool {
+        let mut store = self.0.borrow_mut();
+        let Some(before) = store.before.take() else {
+            return false;
+        };
+        let lost = std::mem::replace(&mut store.medium, *before);
+        if store.lie != Lie::Unsuspecting {
+            // While it recovers it votes on nothing: what counts is what it had before.
+            store.lost.get_or_insert(Box::new(lost));
+            store.suspect = true;
+        }
+        store.sealed.clear();
+        store.open.clear();
+        store.flush_fails = false;
+        store.cache = store.medium.clone();
+        true
+    }
+
+    /// Whether what is on this disk does not count: a flush of it is missing, and the replica has
+    /// not recovered from that.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        let store = self.0.borrow();
+        store.suspect || store.medium.state.as_ref().is_some_and(|state| state.recovering)
+    }
+
+    /// What was on the medium before a flush of it went missing, until the replica has recovered.
+    #[must_use]
+    pub fn lost(&self) -> Option<Ref<'_, Image>> {
+        Ref::filter_map(self.0.borrow(), |store| store.lost.as_deref()).ok()
+    }
+
     /// How many more entries fit.
     pub fn set_room(&self, room: Option<u64>) {
         self.0.borrow_mut().room = room;
@@ -167,6 +216,10 @@ impl Store {
         }
         for op in &ops {
             self.medium.apply(op);
+        }
+        self.suspect = false;
+        if self.medium.state.as_ref().is_none_or(|state| !state.recovering) {
+            self.lost = None;
         }
     }
 }
@@ -232,6 +285,10 @@ impl PaxosState for DiskState {
         Ok(state)
     }
 
+    fn suspect(&self) -> bool {
+        self.0.borrow().suspect
+    }
+
     fn store(&mut self, state: &State) -> Result<(), StorageError> {
         self.0.borrow_mut().write(Op::Store(Box::new(state.clone())));
         Ok(())
@@ -262,6 +319,9 @@ impl Commit for DiskCommit {
             Lie::Flush => self.id.saturating_sub(1),
             _ => self.id,
         };
+        if store.forgetful {
+            store.before = Some(Box::new(store.medium.clone()));
+        }
         while store.sealed.front().is_some_and(|(id, _)| *id <= through) {
             store.complete_next();
         }

@@ -160,7 +160,16 @@ impl Sim {
             node.reported = promised;
             node.election.handle_promised(promised);
         }
+        let recovered = node.recovering && !node.paxos.is_recovering();
+        if recovered {
+            node.recovering = false;
+            node.set_healthy(true);
+        }
         let (disk, decided) = (node.disk.clone(), node.paxos.decided_index());
+        if recovered {
+            self.stats.path("recovered from a lost flush");
+            self.log.line(self.now, format_args!("{} recovered in {config_id}", who.pid));
+        }
         self.checker.decided(who, config_id, decided, &disk);
         if !lazy {
             return self.output(slot, config_id);

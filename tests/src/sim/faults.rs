@@ -60,11 +60,12 @@ impl Sim {
                 let healthy = self.rng.chance(60);
                 let newest = self.newest_node(slot);
                 let node = newest.and_then(|config_id| self.servers[slot].node(config_id));
-                node.map(|node| node.election.set_healthy(healthy)).is_some()
+                node.map(|node| node.set_healthy(healthy)).is_some()
             }
             Fault::Spurious => self.spurious_leader(slot),
             Fault::Reconfigure => self.reconfigure(slot),
             Fault::Reconnect => self.reconnect(slot),
+            Fault::LostFlush => self.lose_flush(slot),
         }
     }
 
@@ -172,13 +173,13 @@ impl Sim {
     }
 
     /// Whether each configuration keeps its quorums without this server.
-    fn is_spare(&self, slot: usize) -> bool {
+    pub(super) fn is_spare(&self, slot: usize) -> bool {
         self.proposed_sets.iter().all(|(config_id, nodes)| {
-            let alive = nodes.iter().filter(|pid| {
+            let sound = nodes.iter().filter(|pid| {
                 let machine = self.machine_of(**pid);
-                machine.is_some_and(|at| at != slot && !self.servers[at].dead)
+                machine.is_some_and(|at| at != slot && self.is_sound(at, *config_id))
             });
-            alive.count() >= self.needed(*config_id, nodes.len())
+            sound.count() >= self.needed(*config_id, nodes.len())
         })
     }
 

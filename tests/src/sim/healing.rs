@@ -91,7 +91,7 @@ impl Sim {
             self.schedule(0, Event::Wake { slot });
             for config_id in self.servers[slot].running() {
                 if let Some(node) = self.servers[slot].node(config_id) {
-                    node.election.set_healthy(true);
+                    node.set_healthy(true);
                 }
             }
         }
@@ -129,6 +129,17 @@ impl Sim {
         self.checker.members(config_id)
     }
 
+    /// Whether all servers of a configuration are in the core and run its replica.
+    fn all_started(&self, config_id: ConfigId, core: &BTreeSet<usize>) -> bool {
+        let members = self.members(config_id).unwrap_or_default();
+        let mut machines = members.iter().map(|pid| self.machine_of(*pid));
+        machines.all(|at| {
+            at.is_some_and(|at| {
+                core.contains(&at) && self.servers[at].started.contains_key(&config_id)
+            })
+        })
+    }
+
     fn add_quorum(
         &mut self,
         config_id: ConfigId,
@@ -138,6 +149,8 @@ impl Sim {
         let machines = nodes.iter().filter_map(|pid| self.machine_of(*pid));
         let mut alive: Vec<usize> = machines.filter(|at| !self.servers[*at].dead).collect();
         self.rng.shuffle(&mut alive);
+        // Those that vote come first.
+        alive.sort_by_key(|at| !self.is_sound(*at, config_id));
         let least = self.needed(config_id, nodes.len());
         let extra = if self.rng.chance(50) { self.rng.below(3) as usize } else { 0 };
         let (prepare, accept) = self.plan.quorums(config_id, nodes.len());
@@ -177,8 +190,12 @@ impl Sim {
         for config_id in healing.configurations.clone() {
             recovered &= self.checker.unresolved(who, config_id).is_empty();
             let decided = self.checker.decided_len(config_id);
+            let all_there = self.all_started(config_id, &healing.core);
             if let Some(node) = self.servers[slot].node(config_id) {
                 recovered &= node.paxos.decided_index() == decided;
+                // It asks every member: one that is not healed keeps it waiting. A sealed log needs
+                // no votes.
+                recovered &= !node.recovering || !all_there || node.paxos.stop_sign().is_some();
             }
         }
         let member = self.members(newest);
@@ -225,11 +242,12 @@ impl Sim {
                 let (decided, end) = (node.paxos.decided_index(), node.paxos.log_len());
                 lost += self.checker.unheard(who, config_id, decided);
                 states.push(format!(
-                    "{} in {config_id}: {decided}/{end}, promised {}, follows {:?}, open {}",
+                    "{} in {config_id}: {decided}/{end}, promised {}, follows {:?}, open {}{}",
                     who.pid,
                     node.paxos.promised(),
                     node.paxos.leader(),
-                    unresolved.len()
+                    unresolved.len(),
+                    node.paxos.recovery().map(|at| format!(", {at:?}")).unwrap_or_default()
                 ));
             }
         }

@@ -13,6 +13,7 @@ mod plan;
 mod rng;
 mod server;
 mod stats;
+mod suspect;
 mod workload;
 
 pub use disk::{Disk, DiskCommit, DiskLog, DiskState, Lie};

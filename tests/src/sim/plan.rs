@@ -50,10 +50,12 @@ pub enum Fault {
     Reconfigure,
     /// A replica is told that a link was re-established.
     Reconnect,
+    /// A process ends, and the flush of its disk that was acknowledged last is lost.
+    LostFlush,
 }
 
 impl Fault {
-    /// All of them.
+    /// All of them, but for a lost flush, which a seed picks by itself.
     pub const ALL: [Fault; 17] = [
         Fault::Crash,
         Fault::Pause,
@@ -95,6 +97,7 @@ impl Fault {
             Fault::Spurious => "spurious leader",
             Fault::Reconfigure => "reconfigure",
             Fault::Reconnect => "reconnected",
+            Fault::LostFlush => "last flush lost",
         }
     }
 }
@@ -156,6 +159,10 @@ impl Plan {
             Fault::Reconfigure => reconfigurations > 0,
             _ => rng.chance(share),
         });
+        // Apart from the dice that pick all else.
+        if Rng::new(!seed).chance(25) {
+            faults.push(Fault::LostFlush);
+        }
         let skewed = rng.chance(40);
         let ticks = pids.iter().map(|_| match skewed {
             true => rng.between(60, 180),

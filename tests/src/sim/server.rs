@@ -60,6 +60,8 @@ pub(super) struct Node {
     /// An output is scheduled.
     pub(super) dirty: bool,
     pub(super) stop_sign: Option<StopSign>,
+    /// The replica recovered when it was looked at last.
+    pub(super) recovering: bool,
 }
 
 /// What a node starts with.
@@ -129,9 +131,10 @@ impl Node {
         config.promised = paxos.promised();
         let election = BallotLeaderElection::with(config_id, pid, peers, config);
         let election = election.map_err(|error| error.to_string())?;
-        Ok(Self {
+        let mut node = Self {
             members: members.to_vec(),
             reported: paxos.promised(),
+            recovering: paxos.is_recovering(),
             paxos,
             election,
             disk,
@@ -139,6 +142,8 @@ impl Node {
             ended: None,
             dirty: false,
             stop_sign: None,
-        })
+        };
+        node.set_healthy(true);
+        Ok(node)
     }
 }

@@ -137,6 +137,9 @@ impl Sim {
 
     fn trim(&mut self, slot: usize, config_id: ConfigId) {
         let share = self.rng.below(101);
+        if self.loses_flushes() {
+            return;
+        }
         let Some(node) = self.servers[slot].node(config_id) else {
             return;
         };

@@ -67,7 +67,8 @@ fn body(body: &Body) -> String {
             let (n, acc) = (ballot(m.n), ballot(m.accepted_round));
             let (s, len, dec, round) = (m.s, m.len, m.decided, ballot(m.decided_round));
             let suffix = records(m.start, &m.suffix);
-            format!("n={n} s={s} acc={acc} len={len} dec={dec} in={round} {suffix}")
+            let recovering = flag(m.recovering, "recovering");
+            format!("n={n} s={s} acc={acc} len={len} dec={dec} in={round} {suffix}{recovering}")
         }
         Body::AcceptSync(m) => {
             let (n, s, end, dec) = (ballot(m.n), m.s, m.end, m.decided);
@@ -96,6 +97,12 @@ fn body(body: &Body) -> String {
             format!("{} dec={dec} in={round}", records(m.start, &m.entries))
         }
         Body::Propose(m) => format!("{} hops={}", proposals(&m.proposals), m.hops),
+        Body::RecoverRequest(m) => format!("nonce={}", m.nonce),
+        Body::RecoverReply(m) => {
+            let attempt = m.attempt.map(|s| format!(" s={s}")).unwrap_or_default();
+            let suspect = flag(m.suspect_session.is_some(), "suspect");
+            format!("nonce={} promised={}{attempt}{suspect}", m.nonce, ballot(m.promised))
+        }
     }
 }
 

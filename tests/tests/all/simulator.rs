@@ -54,12 +54,14 @@ fn safety_under_everything_then_liveness_of_a_core() {
         ("outcome Decided", 10_000),
         ("outcome Dropped", 50),
         ("healed a core only", 50),
+        ("recovered from a lost flush", 30),
+        ("flush lost while recovering", 5),
     ] {
         let times = stats.paths.get(path).copied().unwrap_or(0);
         assert!(times >= least, "{path}: {times} times only");
     }
-    assert_eq!(stats.messages.len(), 15, "each kind of message: {:?}", stats.messages);
-    assert_eq!(stats.faults.len(), 17, "each kind of fault: {:?}", stats.faults);
+    assert_eq!(stats.messages.len(), 17, "each kind of message: {:?}", stats.messages);
+    assert_eq!(stats.faults.len(), 18, "each kind of fault: {:?}", stats.faults);
 }
 
 #[test]

@@ -85,6 +85,7 @@ impl Promises {
         }
         // A repeated promise comes without the suffix of the first one.
         if let Some(known) = self.promises.get_mut(&from)
+            && known.recovering == promised.recovering
             && known.accepted_round == promised.accepted_round
             && known.len == promised.len
             && promised.suffix.is_empty()
@@ -124,7 +125,12 @@ impl Promises {
 
     /// Whether a prepare quorum has promised, this server durably among them.
     pub(super) fn have_quorum<S: Sequence, P: PaxosState>(&self, r: &Replica<S, P>) -> bool {
-        r.storage.flushes().ended(self.own) && self.promises.len() + 1 >= r.quorum.prepare()
+        r.storage.flushes().ended(self.own) && self.votes().count() + 1 >= r.quorum.prepare()
+    }
+
+    /// The promises that count: not those of suspect peers (S3).
+    fn votes(&self) -> impl Iterator<Item = (&NodeId, &Promised)> {
+        self.promises.iter().filter(|(_, promised)| !promised.recovering)
     }
 
     /// Works toward the complete log of the best promise. Returns the peer that is to be asked for
@@ -247,8 +253,8 @@ impl Promises {
             return;
         };
         let others = |avoided: &BTreeSet<NodeId>| {
-            let usable = |peer: &&NodeId| **peer != slow && !avoided.contains(*peer);
-            self.promises.keys().filter(usable).count()
+            let votes = self.votes().map(|(peer, _)| peer);
+            votes.filter(|peer| **peer != slow && !avoided.contains(peer)).count()
         };
         if others(&self.avoided) + 1 < r.quorum.prepare() {
             // Without another quorum there is nothing else to do than to ask on.
@@ -263,9 +269,9 @@ impl Promises {
 
     /// The promise with the best log, of a prepare quorum.
     fn best<S: Sequence, P: PaxosState>(&self, r: &Replica<S, P>) -> Option<(NodeId, &Promised)> {
-        let others = self.promises.keys().filter(|peer| !self.avoided.contains(peer)).count();
+        let others = self.votes().filter(|(peer, _)| !self.avoided.contains(peer)).count();
         let enough = others + 1 >= r.quorum.prepare();
-        let usable = self.promises.iter().filter(|(p, _)| !enough || !self.avoided.contains(p));
+        let usable = self.votes().filter(|(p, _)| !enough || !self.avoided.contains(p));
         usable.max_by_key(|(_, p)| (p.accepted_round, p.len)).map(|(peer, p)| (*peer, p))
     }
 

@@ -216,6 +216,7 @@ fn beyond_4_a_leader_answers_who_fetches_although_it_takes_it_for_synchronised()
         decided_round: n,
         start: 2,
         suffix: crate::storage::Records::default(),
+        recovering: false,
     });
     assert_eq!(lab.get(3, learned), [(3, accept_sync(n, 1, 2, &["c", "d"], 4, 4))]);
     let sent = lab.get(3, sync_request(n, 1, 3));

@@ -40,7 +40,7 @@ impl Rng {
 /// One server: its replica while it is up, and what a crash leaves of its disk.
 pub(super) struct Server {
     pub(super) up: Option<Replica>,
-    disk: Disk,
+    pub(super) disk: Disk,
     /// A flush that was begun and has not ended, with the disk as it will be then.
     flushing: Option<(Flush<MemoryCommit>, Disk)>,
     /// Everything that was handed out as decided since the last start, from index 0.

@@ -8,10 +8,12 @@ use super::lab::tiny;
 use crate::ballot::{Ballot, Leader, NodeId};
 use crate::paxos::{
     Accept, AcceptSync, Accepted, Body, Decide, Learn, LearnRequest, Message, MessageError, Paxos,
-    PaxosConfig, Prepare, PrepareReq, Promise, Propose, Refuse, SyncRequest,
+    PaxosConfig, Prepare, PrepareReq, Promise, Propose, RecoverReply, RecoverRequest, Refuse,
+    SyncRequest,
 };
 use crate::storage::{
-    Entry, MemorySequence, MemoryState, ProposalId, Records, RecordsBuilder, Run, StopSign, Storage,
+    Entry, MemorySequence, MemoryState, PaxosState, ProposalId, Records, RecordsBuilder, Run,
+    State, StopSign, Storage,
 };
 use std::collections::BTreeMap;
 
@@ -28,9 +30,15 @@ impl Fuzz {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let config = if rng.chance(80) { tiny() } else { PaxosConfig::default() };
+        // In half of the runs one of them recovers.
+        let suspect = rng.below(6);
         let replica = |pid: NodeId| {
             let peers = [1, 2, 3].into_iter().filter(|peer| *peer != pid).collect();
-            let disk = Storage::with(MemorySequence::new(), MemoryState::new());
+            let mut state = MemoryState::new();
+            if suspect == pid {
+                state.store(&State { recovering: true, ..State::default() }).unwrap();
+            }
+            let disk = Storage::with(MemorySequence::new(), state);
             Paxos::try_with(CONFIG, pid, peers, disk, config.clone()).unwrap()
         };
         Self {
@@ -130,7 +138,7 @@ impl Fuzz {
 
     fn body(&mut self, from: NodeId) -> Body {
         let me = self.target as NodeId + 1;
-        match self.rng.below(12) {
+        match self.rng.below(14) {
             0 => Body::Prepare(Prepare {
                 n: self.ballot(from),
                 s: self.session(),
@@ -148,6 +156,7 @@ impl Fuzz {
                 decided_round: self.ballot(from),
                 start: self.index(),
                 suffix: self.records(),
+                recovering: self.rng.chance(20),
             }),
             2 => Body::AcceptSync(AcceptSync {
                 n: self.ballot(from),
@@ -193,6 +202,13 @@ impl Fuzz {
                 entries: self.records(),
                 decided: self.index(),
                 decided_round: self.ballot(from),
+            }),
+            11 => Body::RecoverRequest(RecoverRequest { nonce: self.index() }),
+            12 => Body::RecoverReply(RecoverReply {
+                nonce: (self.index() << 32).wrapping_add(self.index()),
+                promised: self.ballot(from),
+                attempt: self.rng.chance(50).then(|| self.session()),
+                suspect_session: self.rng.chance(30).then(|| self.index()),
             }),
             _ => Body::Propose(Propose {
                 proposals: self.records(),

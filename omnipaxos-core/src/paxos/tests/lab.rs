@@ -221,6 +221,7 @@ pub(super) fn promise(
         decided_round,
         start,
         suffix: records_at(start, suffix),
+        recovering: false,
     })
 }
 

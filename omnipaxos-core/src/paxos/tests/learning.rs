@@ -211,6 +211,7 @@ fn d1_a_leader_leaves_who_needs_a_trimmed_prefix_to_donors() {
         decided_round: n,
         start: 2,
         suffix: crate::storage::Records::default(),
+        recovering: false,
     });
     assert_eq!(names(&lab.get(3, learned)), [(3, "AcceptSync")]);
 }

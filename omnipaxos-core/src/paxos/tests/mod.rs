@@ -19,3 +19,5 @@ mod quiet;
 mod random;
 mod records;
 mod storage_errors;
+mod suspect;
+mod suspect_peers;

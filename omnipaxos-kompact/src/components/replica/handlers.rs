@@ -99,6 +99,7 @@ where
             stop_sign: paxos.stop_sign().cloned(),
             halted: paxos.halted().cloned(),
             admission: self.admission.clone(),
+            recovery: paxos.recovery(),
         })
     }
 

@@ -5,7 +5,7 @@ use crate::ports::{ProposalResult, ReadBatch, ReadFailure, Stopped, TrimFailure}
 use bytes::Bytes;
 use kompact::prelude::Ask;
 use omnipaxos_core::leader_election::{Ballot, NodeId};
-use omnipaxos_core::paxos::{Halted, Reconfiguration};
+use omnipaxos_core::paxos::{Halted, Reconfiguration, RecoveryStage};
 use omnipaxos_core::storage::{ConfigId, FlushId, StopSign, StorageError};
 
 /// Replicate these bytes. Answered when they are decided, or will not be.
@@ -54,6 +54,8 @@ pub struct ReplicaStatus {
     pub halted: Option<Halted>,
     /// Whether it takes part, and if not, why. `None` until the router has said so.
     pub admission: Option<Admission>,
+    /// What it waits for before it votes, if its storage was suspect.
+    pub recovery: Option<RecoveryStage>,
 }
 
 /// What a replica component receives.

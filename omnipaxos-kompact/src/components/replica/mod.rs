@@ -23,7 +23,7 @@ use bytes::Bytes;
 use flusher::Flusher;
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::{Ballot, NodeId};
-use omnipaxos_core::paxos::{DecidedEntries, Halted, Paxos};
+use omnipaxos_core::paxos::{DecidedEntries, Halted, Paxos, RecoveryStage};
 use omnipaxos_core::storage::{
     ConfigId, Entry, FlushId, PaxosState, Sequence, StopSign, Storage, StorageError,
 };
@@ -75,6 +75,8 @@ where
     leader: Option<NodeId>,
     halted: bool,
     admission: Option<Admission>,
+    /// Whether it recovered from suspect storage when it was looked at last.
+    recovering: bool,
     refusals: LogGate,
 }
 
@@ -88,13 +90,15 @@ where
     /// replica's own configuration has; its first retained index when `None`).
     #[must_use]
     pub fn new(paxos: Paxos<S, P>, read_from: Option<u64>, options: ReplicaOptions) -> Self {
+        let health = ReplicaHealth::default();
+        health.recovering(paxos.is_recovering());
         Self {
             ctx: ComponentContext::uninitialised(),
             election: RequiredPort::uninitialised(),
             network: RequiredPort::uninitialised(),
             decided: ProvidedPort::uninitialised(),
             flusher: None,
-            health: ReplicaHealth::default(),
+            health,
             options,
             pid: paxos.pid(),
             config_id: paxos.config_id(),
@@ -105,6 +109,7 @@ where
             leader: None,
             halted: false,
             admission: None,
+            recovering: false,
             refusals: LogGate::default(),
             paxos: Some(paxos),
         }
@@ -282,6 +287,10 @@ where
         };
         let (promised, leader) = (paxos.promised(), paxos.leader());
         let halted = paxos.halted().filter(|_| !self.halted).cloned();
+        let recovery = paxos.recovery();
+        if recovery.is_some() != self.recovering {
+            self.report_recovery(recovery);
+        }
         if promised > self.promised {
             self.promised = promised;
             self.election.trigger(ElectionRequest::Promised(promised));
@@ -298,6 +307,21 @@ where
         }
         if let Some(reason) = halted {
             self.report_halt(&reason);
+        }
+    }
+
+    fn report_recovery(&mut self, recovery: Option<RecoveryStage>) {
+        self.recovering = recovery.is_some();
+        self.health.recovering(self.recovering);
+        match recovery {
+            Some(stage) => warn!(
+                self.log(), "storage is suspect: no vote before others have synchronised it";
+                "pid" => self.pid, "config_id" => self.config_id, "stage" => ?stage
+            ),
+            None => info!(
+                self.log(), "synchronised by others: votes again";
+                "pid" => self.pid, "config_id" => self.config_id
+            ),
         }
     }
 

@@ -1,7 +1,11 @@
 //! Servers that die, come back, or are cut off.
 
-use crate::tcp::cluster::{Cluster, Server, decided, eventually, loopback, memory};
+use crate::tcp::cluster::{
+    Cluster, DEADLINE, MemoryStorage, Server, decided, eventually, loopback, memory,
+};
 use crate::tcp::recorder::payload;
+use kompact::prelude::BlockingFutureExt as _;
+use omnipaxos_core::storage::{PaxosState as _, Storage};
 use omnipaxos_kompact::counters::DropReason;
 
 #[test]
@@ -146,4 +150,34 @@ fn a_server_without_an_address_is_counted_and_reached_once_it_has_one() {
     }
     cluster.propose(1, 0..10);
     assert_eq!(cluster.same_log(10), (0..10).collect::<Vec<_>>());
+}
+
+/// The storage as its backend would find it after its last flush went missing.
+fn suspect(storage: MemoryStorage) -> MemoryStorage {
+    let (log, mut kept) = storage.into_parts();
+    let mut state = kept.load().unwrap().unwrap_or_default();
+    state.recovering = true;
+    kept.store(&state).unwrap();
+    Storage::with(log, kept)
+}
+
+#[test]
+fn a_server_with_suspect_storage_votes_again_once_the_others_have_synchronised_it() {
+    let mut cluster = Cluster::start(3);
+    cluster.propose(1, 0..10);
+    let leader = cluster.leader();
+    // The one that leads, and another one.
+    for pid in [leader, leader % 3 + 1] {
+        let mut remains = cluster.kill(pid).elsewhere();
+        let storages = remains.storages.into_iter();
+        remains.storages = storages.map(|(id, storage)| (id, suspect(storage))).collect();
+        cluster.restart(pid, &[1, 2, 3], remains);
+        let status = || {
+            let answer = cluster.server(pid).client().status().wait_timeout(DEADLINE);
+            answer.unwrap().unwrap()
+        };
+        eventually("it votes again", || status().recovery.is_none());
+        cluster.propose(pid, [pid * 100].into_iter());
+    }
+    cluster.same_log(12);
 }

@@ -1,0 +1,53 @@
+//! Disks that lose the flush that was acknowledged last, and say so.
+
+use super::cluster::Sim;
+use super::plan::Fault;
+use super::server::Node;
+use omnipaxos_core::storage::ConfigId;
+
+impl Sim {
+    /// Whether a server can be counted on in a configuration: it is not down for good, and no flush
+    /// of its disk is missing.
+    pub(super) fn is_sound(&self, slot: usize, config_id: ConfigId) -> bool {
+        let server = &self.servers[slot];
+        !server.dead && server.disks.get(&config_id).is_none_or(|disk| !disk.is_suspect())
+    }
+
+    /// Whether disks lose flushes in this run. Nothing is trimmed then: what all have trimmed
+    /// nobody can learn again (docs/PROTOCOL.md, "Suspect storage").
+    pub(super) fn loses_flushes(&self) -> bool {
+        self.plan.faults.contains(&Fault::LostFlush)
+    }
+
+    /// A server crashes, and its last flush is gone; never so many at a time that a configuration
+    /// has no quorum of others left.
+    pub(super) fn lose_flush(&mut self, slot: usize) -> bool {
+        let Some(config_id) = self.newest_node(slot) else {
+            return false;
+        };
+        let disk = self.servers[slot].disks.get(&config_id).cloned();
+        let Some(disk) = disk.filter(|_| self.is_spare(slot)) else {
+            return false;
+        };
+        let recovers = disk.is_suspect();
+        if !disk.lose_last_flush() {
+            return false;
+        }
+        if recovers {
+            self.stats.path("flush lost while recovering");
+        }
+        if disk.is_suspect() {
+            let who = self.servers[slot].who();
+            self.checker.lost_flush(who, config_id, &disk);
+        }
+        self.crash_for_a_while(slot);
+        true
+    }
+}
+
+impl Node {
+    /// A server that recovers is unfit to lead, whatever else is said of it.
+    pub(super) fn set_healthy(&mut self, healthy: bool) {
+        self.election.set_healthy(healthy && !self.paxos.is_recovering());
+    }
+}
