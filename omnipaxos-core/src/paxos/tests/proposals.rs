@@ -223,8 +223,8 @@ fn beyond_2_a_relay_passes_on_to_its_leader_once() {
     lab.ignores(3, body(u8::MAX));
 }
 
-/// A proposal in the log of a round whose leader is gone: nobody else may have it, and another leader
-/// may be known to the peers only.
+/// A proposal in the log of a round whose leader is gone: nobody else may have it, and another
+/// leader may be known to the peers only.
 #[test]
 fn beyond_2_what_a_silent_leader_took_goes_to_others() {
     let n = ballot(2, 2);
