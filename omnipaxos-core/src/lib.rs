@@ -5,6 +5,8 @@
 //! * [`leader_election`]: Ballot Leader Election, which needs nothing but heartbeats.
 //! * [`storage`]: the log and the state behind two traits, and a backend in memory. Whoever writes
 //!   another one runs the tests of `storage::contract` (feature `contract`) against it.
+//! * [`migration`]: a part of a log, fetched from many donors at once.
+//! * [`digest`]: digests of a log, by which a stranger's copy of it is verified.
 //!
 //! There is no clock, no thread, no socket, no file and no randomness in this crate: messages,
 //! leader events and ticks go in, messages and decided entries come out, and the same inputs give
@@ -95,7 +97,9 @@
 #![forbid(unsafe_code)]
 
 mod ballot;
+pub mod digest;
 pub mod leader_election;
+pub mod migration;
 pub mod paxos;
 mod quorum;
 pub mod storage;

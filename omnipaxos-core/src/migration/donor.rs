@@ -1,0 +1,258 @@
+//! What a migrating server knows of one donor.
+
+use super::error::Blame;
+use super::messages::{Asked, Inventory, SnapshotOffer};
+use super::progress::DonorProgress;
+use super::ranges::{IndexRange, Ranges};
+use crate::ballot::NodeId;
+
+/// Answers to later requests after which an earlier one, or its answer, counts as lost.
+const OVERTAKEN: u32 = 4;
+
+/// A request counts as lost after this many timeouts, even where others are answered.
+const OVERDUE: u64 = 8;
+
+/// How often in a row requests are lost until nothing is expected of a donor any more. It is still
+/// asked, now and then.
+const GONE: u32 = 4;
+
+/// How many times pauses and patience are doubled at the most.
+const DOUBLINGS: u32 = 4;
+
+/// The first pause after a blame, in timeouts; each next one is twice as long.
+const BAN: u64 = 16;
+
+/// How many times that is doubled at the most.
+const BAN_DOUBLINGS: u32 = 8;
+
+/// A request on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Request {
+    pub(super) asked: Asked,
+    sent: u64,
+    /// How many later requests were answered.
+    overtaken: u32,
+}
+
+/// What a donor says that it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Holding {
+    pub(super) held: Ranges,
+    pub(super) first: u64,
+    pub(super) blocks_end: u64,
+    pub(super) snapshot: Option<SnapshotOffer>,
+    /// The tick at which it said so.
+    pub(super) told: u64,
+}
+
+/// One donor. Ticks are those of the migration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Donor {
+    pub(super) holding: Option<Holding>,
+    /// In the order in which they were sent.
+    in_flight: Vec<Request>,
+    /// How many times in a row it left requests unanswered.
+    silences: u32,
+    /// It is not asked before this tick.
+    rests_until: u64,
+    /// Nothing that it says counts before this tick.
+    banned_until: u64,
+    blames: u32,
+    blame: Option<Blame>,
+    /// The tick of its last answer.
+    answered: u64,
+    /// Answers came after they were given up: doubles the timeout each time.
+    patience: u32,
+    /// How long segments take at the most, in eighths of a tick; falls slowly.
+    latency: Option<u64>,
+    bytes: u64,
+}
+
+impl Donor {
+    pub(super) fn new(now: u64) -> Self {
+        Self {
+            holding: None,
+            in_flight: Vec::new(),
+            silences: 0,
+            rests_until: now,
+            banned_until: now,
+            blames: 0,
+            blame: None,
+            answered: now,
+            patience: 0,
+            latency: None,
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> &[Request] {
+        &self.in_flight
+    }
+
+    /// Whether another request may go to it. One that was silent is tried with one request at a
+    /// time.
+    pub(super) fn may_ask(&self, now: u64, window: usize) -> bool {
+        let window = if self.silences > 0 { 1 } else { window };
+        now >= self.rests_until && now >= self.banned_until && self.in_flight.len() < window
+    }
+
+    pub(super) fn banned(&self, now: u64) -> bool {
+        now < self.banned_until
+    }
+
+    /// Whether nothing is expected of it.
+    pub(super) fn gone(&self, now: u64) -> bool {
+        self.banned(now) || self.silences >= GONE
+    }
+
+    /// Whether it may still say what it holds.
+    pub(super) fn pending(&self, now: u64) -> bool {
+        self.holding.is_none() && !self.gone(now)
+    }
+
+    /// Whether it answers promptly, so that it may take over from others.
+    pub(super) fn prompt_latency(&self, now: u64, window: usize) -> Option<u64> {
+        let prompt = self.silences == 0 && self.may_ask(now, window);
+        self.latency.filter(|_| prompt).map(|latency| latency / 8)
+    }
+
+    /// How much longer `request` may take. One that is late takes as long again, as far as
+    /// anybody knows.
+    pub(super) fn expected(&self, request: &Request, now: u64) -> u64 {
+        let elapsed = now.saturating_sub(request.sent);
+        match self.latency {
+            Some(latency) if elapsed <= latency / 8 => latency / 8 - elapsed,
+            _ => elapsed,
+        }
+    }
+
+    pub(super) fn is_asked(&self, asked: Asked) -> bool {
+        self.in_flight.iter().any(|request| request.asked == asked)
+    }
+
+    /// Whether it is asked for a segment that starts at `from`, and for which one.
+    pub(super) fn segment_from(&self, from: u64) -> Option<IndexRange> {
+        self.segments().find(|range| range.from == from)
+    }
+
+    /// The segments that it is asked for.
+    pub(super) fn segments(&self) -> impl Iterator<Item = IndexRange> + '_ {
+        self.in_flight.iter().filter_map(|request| match request.asked {
+            Asked::Segment(range) => Some(range),
+            _ => None,
+        })
+    }
+
+    pub(super) fn sent(&mut self, asked: Asked, now: u64) {
+        self.in_flight.push(Request { asked, sent: now, overtaken: 0 });
+    }
+
+    /// It has answered `asked`; `false` where that was not, or is no longer, on its way.
+    pub(super) fn answered(&mut self, asked: Asked, now: u64) -> bool {
+        let Some(at) = self.in_flight.iter().position(|request| request.asked == asked) else {
+            if self.silences > 0 {
+                self.patience = (self.patience + 1).min(DOUBLINGS);
+                self.revive(now);
+            }
+            return false;
+        };
+        for earlier in &mut self.in_flight[..at] {
+            earlier.overtaken += 1;
+        }
+        let request = self.in_flight.remove(at);
+        if matches!(asked, Asked::Segment(_)) {
+            let took = now.saturating_sub(request.sent);
+            let lower = self.latency.map_or(0, |latency| latency - latency / 8 + took);
+            self.latency = Some(lower.max(took.saturating_mul(8)));
+        }
+        self.revive(now);
+        true
+    }
+
+    fn revive(&mut self, now: u64) {
+        self.silences = 0;
+        self.answered = now;
+        self.rests_until = now;
+    }
+
+    /// It does not want to, or cannot, answer `asked` now.
+    pub(super) fn declined(&mut self, asked: Asked, now: u64, resend: u64) {
+        if self.answered(asked, now) {
+            self.rests_until = now.saturating_add(resend);
+        }
+    }
+
+    /// It refuses everything for now.
+    pub(super) fn refused(&mut self, now: u64, resend: u64) {
+        self.in_flight.clear();
+        self.answered = now;
+        self.pause(now, resend);
+    }
+
+    /// Forgets requests that count as lost.
+    pub(super) fn give_up(&mut self, now: u64, resend: u64) {
+        let (timeout, answered) = (resend << self.patience, self.answered);
+        let mut silent = false;
+        self.in_flight.retain(|request| {
+            let waits = now.saturating_sub(request.sent.max(answered)) >= timeout;
+            let overdue = now.saturating_sub(request.sent) >= timeout.saturating_mul(OVERDUE);
+            silent |= waits;
+            !waits && !overdue && request.overtaken < OVERTAKEN
+        });
+        if silent {
+            self.pause(now, resend);
+        }
+    }
+
+    fn pause(&mut self, now: u64, resend: u64) {
+        let pause = resend << self.silences.min(DOUBLINGS);
+        self.silences = self.silences.saturating_add(1);
+        self.rests_until = now.saturating_add(pause);
+    }
+
+    /// Nothing that it says counts for a while, longer each time. Not for ever: messages are not
+    /// authenticated, so it may be somebody else who speaks in its name.
+    pub(super) fn blame(&mut self, blame: Blame, now: u64, resend: u64) {
+        let ban = (resend * BAN) << self.blames.min(BAN_DOUBLINGS);
+        self.blames = self.blames.saturating_add(1);
+        self.blame = Some(blame);
+        self.banned_until = now.saturating_add(ban);
+        self.in_flight.clear();
+        self.holding = None;
+        self.latency = None;
+        self.silences = self.silences.max(1);
+    }
+
+    pub(super) fn received(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    pub(super) fn told(&mut self, inventory: Inventory, now: u64) {
+        let Inventory { held, first, blocks_end, snapshot } = inventory;
+        let held = held.into_iter().collect();
+        self.holding = Some(Holding { held, first, blocks_end, snapshot, told: now });
+    }
+
+    /// It does not hold `range` after all.
+    pub(super) fn lacks(&mut self, range: IndexRange) {
+        if let Some(holding) = &mut self.holding {
+            holding.held.remove(range);
+        }
+    }
+
+    pub(super) fn offers(&self, now: u64) -> Option<SnapshotOffer> {
+        let holding = self.holding.as_ref().filter(|_| !self.gone(now))?;
+        holding.snapshot
+    }
+
+    pub(super) fn progress(&self, pid: NodeId) -> DonorProgress {
+        DonorProgress {
+            pid,
+            bytes: self.bytes,
+            outstanding: self.in_flight.len(),
+            silences: self.silences,
+            blame: self.blame,
+            blames: self.blames,
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What goes out: after each input, everything that can be asked of anybody is.
+
+use super::donor::Donor;
+use super::list::List;
+use super::messages::{
+    Asked, BlocksRequest, MigrationBody, MigrationMessage, SegmentRequest, SnapshotOffer,
+    SnapshotRequest,
+};
+use super::planner::{Migration, MigrationCommand};
+use super::ranges::{IndexRange, Ranges};
+use super::snapshot::SnapshotFetch;
+use crate::ballot::NodeId;
+
+/// What a record is taken to cost before any has arrived.
+const GUESSED_COST: u64 = 1 << 10;
+
+/// Towards the end requests become smaller, so that all donors finish together; but not smaller
+/// than this many records.
+const MIN_ENTRIES: u64 = 16;
+
+impl Migration {
+    /// Does everything that the last input made possible. Calling it again changes nothing.
+    pub(super) fn plan(&mut self) {
+        if self.done {
+            return;
+        }
+        self.finish_snapshot();
+        if self.held.contains(self.target.range) {
+            self.done = true;
+            self.commands.push_back(MigrationCommand::Done);
+            return;
+        }
+        self.ask_inventories();
+        self.ask_blocks();
+        self.choose_snapshot();
+        self.ask_snapshot();
+        self.ask_segments();
+        self.take_over();
+    }
+
+    fn ask(&mut self, donor: NodeId, body: MigrationBody) {
+        let (now, config_id, from) = (self.now, self.target.config_id, self.pid);
+        if let (Some(state), Some(asked)) = (self.donors.get_mut(&donor), body.asked()) {
+            state.sent(asked, now);
+            let message = MigrationMessage { config_id, from, to: donor, body };
+            self.commands.push_back(MigrationCommand::Send(message));
+        }
+    }
+
+    fn may_ask(&self, donor: &Donor) -> bool {
+        donor.may_ask(self.now, self.config.window)
+    }
+
+    /// M1: who has said nothing yet, or may hold more by now.
+    fn ask_inventories(&mut self) {
+        let again = u64::from(self.config.inventory_ticks);
+        let range = self.target.range;
+        let unclear = |donor: &Donor| match &donor.holding {
+            None => true,
+            Some(holding) => {
+                self.now.saturating_sub(holding.told) >= again && !holding.held.contains(range)
+            }
+        };
+        let ask: Vec<NodeId> = self
+            .donors
+            .iter()
+            .filter(|(_, donor)| self.may_ask(donor) && !donor.is_asked(Asked::Inventory))
+            .filter(|(_, donor)| unclear(donor))
+            .map(|(pid, _)| *pid)
+            .collect();
+        for donor in ask {
+            self.ask(donor, MigrationBody::InventoryRequest);
+        }
+    }
+
+    /// M2: the next part of the list of blocks, from one donor as long as it answers.
+    fn ask_blocks(&mut self) {
+        let List::Fetching(fetching) = &self.list else { return };
+        let end = fetching.anchor.end;
+        let first = fetching.blocks.len() as u64;
+        let asked = |donor: &Donor| donor.is_asked(Asked::Blocks(first));
+        let current = fetching.donor.and_then(|pid| Some((pid, self.donors.get(&pid)?)));
+        if current.is_some_and(|(_, donor)| asked(donor)) {
+            return;
+        }
+        let able = |donor: &Donor| {
+            let lists = donor.holding.as_ref().is_some_and(|holding| holding.blocks_end >= end);
+            lists && self.may_ask(donor)
+        };
+        if let Some((pid, _)) = current.filter(|(_, donor)| able(donor)) {
+            return self.ask(pid, MigrationBody::BlocksRequest(BlocksRequest { first, end }));
+        }
+        // In turn: the next one after whoever did not go on.
+        let last = fetching.donor.unwrap_or(0);
+        let next = self.donors.iter().filter(|(_, donor)| able(donor)).map(|(pid, _)| *pid);
+        let Some(next) = next.min_by_key(|pid| (*pid <= last, *pid)) else { return };
+        if let List::Fetching(fetching) = &mut self.list {
+            (fetching.donor, fetching.blocks) = (Some(next), Vec::new());
+        }
+        self.ask(next, MigrationBody::BlocksRequest(BlocksRequest { first: 0, end }));
+    }
+
+    /// What is still to be fetched, in whole blocks.
+    fn wanted(&self) -> Ranges {
+        let mut wanted = self.list.widen(self.held.missing(self.target.range));
+        if let Some(fetch) = &self.snapshot {
+            wanted.remove(IndexRange::new(0, fetch.offer.end));
+        }
+        wanted
+    }
+
+    /// The first of what nobody holds, where somebody has trimmed it. `None` while somebody may
+    /// still say that it holds it.
+    fn trimmed_everywhere(&self) -> Option<IndexRange> {
+        let holdings = || {
+            let expected = self.donors.values().filter(|donor| !donor.gone(self.now));
+            expected.filter_map(|donor| donor.holding.as_ref())
+        };
+        let first = holdings().map(|holding| holding.first).max()?;
+        let mut lacking = self.wanted();
+        if lacking.iter().next().is_none_or(|range| range.from >= first)
+            || self.donors.values().any(|donor| donor.pending(self.now))
+        {
+            return None;
+        }
+        for part in holdings().flat_map(|holding| holding.held.iter()) {
+            lacking.remove(part);
+        }
+        lacking.iter().next().filter(|range| range.from < first)
+    }
+
+    fn offers(&self) -> impl Iterator<Item = SnapshotOffer> + '_ {
+        self.donors.values().filter_map(|donor| donor.offers(self.now))
+    }
+
+    /// M5: which snapshot, if any.
+    fn choose_snapshot(&mut self) {
+        if let Some(fetch) = &self.snapshot {
+            if self.offers().any(|offer| offer == fetch.offer) {
+                return;
+            }
+            self.commands.push_back(MigrationCommand::DiscardSnapshot(fetch.offer));
+            self.snapshot = None;
+        }
+        let Some(lacking) = self.trimmed_everywhere() else {
+            self.needs_snapshot = None;
+            return;
+        };
+        let limit = self.target.anchor.map_or(u64::MAX, |anchor| anchor.end);
+        // One that ends within a block does not help with the rest of that block.
+        let missing = self.held.missing(self.target.range).iter().next();
+        let from = missing.map_or(lacking.from, |missing| missing.from.max(lacking.from));
+        let fits = |offer: &SnapshotOffer| from < offer.end && offer.end <= limit;
+        let supporters = |offer: SnapshotOffer| self.offers().filter(|o| *o == offer).count();
+        let best = self.offers().filter(fits).max_by_key(|offer| {
+            (offer.end, supporters(*offer), *offer)
+        });
+        if best.is_none() && self.needs_snapshot != Some(lacking.to) {
+            self.commands.push_back(MigrationCommand::NeedsSnapshot { below: lacking.to });
+        }
+        self.needs_snapshot = best.is_none().then_some(lacking.to);
+        self.snapshot = best.map(SnapshotFetch::new);
+    }
+
+    /// M5: the next chunks, from everyone who offers this snapshot.
+    fn ask_snapshot(&mut self) {
+        let Some(offer) = self.snapshot.as_ref().map(|fetch| fetch.offer) else { return };
+        let serves = |donor: &Donor| donor.offers(self.now) == Some(offer);
+        let serving = self.donors.iter().filter(|(_, donor)| serves(donor));
+        let servers: Vec<NodeId> = serving.map(|(pid, _)| *pid).collect();
+        let Some(fetch) = &mut self.snapshot else { return };
+        if let Some(solo) = fetch.solo()
+            && !servers.contains(&solo)
+        {
+            let next = servers.iter().copied().min_by_key(|pid| (*pid <= solo, *pid));
+            if fetch.bytes() > 0 {
+                self.commands.push_back(MigrationCommand::DiscardSnapshot(offer));
+            }
+            fetch.restart(next.unwrap_or(solo));
+        }
+        loop {
+            let Some(fetch) = &self.snapshot else { return };
+            let able = servers.iter().filter_map(|pid| Some((*pid, self.donors.get(pid)?)));
+            let able = able.filter(|(pid, donor)| fetch.is_server(*pid) && self.may_ask(donor));
+            let least = able.min_by_key(|(pid, donor)| (donor.in_flight().len(), *pid));
+            let asked = |offset| {
+                let asked = Asked::Snapshot(offer, offset);
+                self.donors.values().any(|donor| donor.is_asked(asked))
+            };
+            let (Some((donor, _)), Some(offset)) = (least, fetch.next(asked)) else { return };
+            self.ask(donor, MigrationBody::SnapshotRequest(SnapshotRequest { offer, offset }));
+        }
+    }
+
+    /// M3: shares out what nobody is asked for, one request at a time to whoever has least to do.
+    fn ask_segments(&mut self) {
+        if matches!(self.list, List::Fetching(_)) {
+            return;
+        }
+        let mut free = self.wanted();
+        for range in self.donors.values().flat_map(Donor::segments) {
+            free.remove(range);
+        }
+        while !free.is_empty() {
+            let mut able: Vec<_> =
+                self.donors.iter().filter(|(_, donor)| self.may_ask(donor)).collect();
+            able.sort_by_key(|(pid, donor)| (donor.in_flight().len(), **pid));
+            let found = able.iter().find_map(|(pid, donor)| {
+                Some((**pid, self.choose(&free, &donor.holding.as_ref()?.held)?))
+            });
+            let Some((donor, range)) = found else { return };
+            free.remove(range);
+            self.ask_segment(donor, range);
+        }
+    }
+
+    fn ask_segment(&mut self, donor: NodeId, range: IndexRange) {
+        let max_cost = self.list.max_cost(range, self.config.segment_bytes);
+        self.ask(donor, MigrationBody::SegmentRequest(SegmentRequest { range, max_cost }));
+    }
+
+    /// The next request within what is both `free` and `held` by a donor.
+    fn choose(&self, free: &Ranges, held: &Ranges) -> Option<IndexRange> {
+        let entries = self.entries_at_once(free.len());
+        let pivot = self.pivot();
+        let turns = [IndexRange::new(pivot, u64::MAX), IndexRange::new(0, pivot)];
+        turns.into_iter().find_map(|turn| {
+            let mut parts = free.parts(turn).flat_map(|part| held.parts(part));
+            parts.find_map(|part| self.list.chunk(part, self.config.segment_bytes, entries))
+        })
+    }
+
+    /// Where this server begins. Newcomers that migrate the same log begin at different places, so
+    /// that each soon has something that the others lack.
+    fn pivot(&self) -> u64 {
+        // Multiples of the golden ratio are spread evenly, however many there are.
+        let fraction = u128::from(self.pid.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let range = self.target.range;
+        let offset = (fraction * u128::from(range.len())) >> 64;
+        // Smaller than the length.
+        self.list.align(range.from + offset as u64)
+    }
+
+    /// How many records fit one request, as far as those that arrived tell, and not more than each
+    /// donor's share of what is `free`.
+    fn entries_at_once(&self, free: u64) -> u64 {
+        let (entries, cost) = self.arrived;
+        let each = cost.checked_div(entries).unwrap_or(GUESSED_COST).max(1);
+        let fit = self.config.segment_bytes / each;
+        let expected = |donor: &&Donor| donor.holding.is_some() && !donor.gone(self.now);
+        let donors = self.donors.values().filter(expected).count() as u64;
+        let share = free.div_ceil(donors.max(1)).max(MIN_ENTRIES);
+        match self.list {
+            List::Known(_) => share,
+            List::Unverified | List::Fetching(_) => fit.clamp(1, share),
+        }
+    }
+
+    /// M3: where nothing is left to share out, whoever is idle and fast takes over from whoever is
+    /// much slower. The first answer wins.
+    fn take_over(&mut self) {
+        loop {
+            let thieves = self.donors.iter().filter_map(|(pid, donor)| {
+                let latency = donor.prompt_latency(self.now, self.config.window)?;
+                Some((*pid, latency, &donor.holding.as_ref()?.held))
+            });
+            let found = thieves.into_iter().find_map(|(thief, latency, held)| {
+                let range = self.slowest(thief, held)?;
+                (range.1 > 2 * (latency + 1)).then_some((thief, range.0))
+            });
+            let Some((thief, range)) = found else { return };
+            self.ask_segment(thief, range);
+        }
+    }
+
+    /// The segment that will take longest, of those that somebody else alone is asked for, that are
+    /// `held` by the thief and not here yet.
+    fn slowest(&self, thief: NodeId, held: &Ranges) -> Option<(IndexRange, u64)> {
+        let others = self.donors.iter().filter(|(pid, _)| **pid != thief);
+        let requests = others.flat_map(|(_, donor)| {
+            donor.in_flight().iter().filter_map(|request| match request.asked {
+                Asked::Segment(range) => Some((range, donor.expected(request, self.now))),
+                _ => None,
+            })
+        });
+        let alone = |range: IndexRange| {
+            let asked = self.donors.values().flat_map(Donor::segments);
+            asked.filter(|other| !other.and(range).is_empty()).count() == 1
+        };
+        requests
+            .filter(|(range, _)| held.contains(*range) && !self.held.contains(*range))
+            .filter(|(range, _)| alone(*range))
+            .max_by_key(|(range, expected)| (*expected, *range))
+    }
+}

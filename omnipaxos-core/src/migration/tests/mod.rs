@@ -1,0 +1,10 @@
+//! A migrating server and its donors over a virtual network.
+
+mod hostile;
+mod lines;
+mod load;
+mod ranges;
+mod serve;
+mod snapshots;
+mod split;
+mod world;
