@@ -1,15 +1,15 @@
 //! Digests of a log: what lets a server believe a donor that it has no reason to trust.
 //!
-//! A log is cut into blocks. A block ends after [`BLOCK_ENTRIES`] records, or before the record with
-//! which it would cost more than [`BLOCK_COST`] bytes, and a StopSign is a block of its own. So the
-//! blocks are a function of the log, each fits one segment, and each can be checked alone, in any
-//! order, with nothing held back. The digest of a block covers its configuration, its first index,
-//! and the identity and the bytes of each record. The digests are chained over the ends and costs
-//! of the blocks: one digest stands for the whole log, and whoever has it can check a list of
+//! A log is cut into blocks. A block ends after [`BLOCK_ENTRIES`] records, or before the record
+//! with which it would cost more than [`BLOCK_COST`] bytes, and a StopSign is a block of its own.
+//! So the blocks are a function of the log, each fits one segment, and each can be checked alone,
+//! in any order, with nothing held back. The digest of a block covers its configuration, its first
+//! index, and the identity and the bytes of each record. The digests are chained over the ends and
+//! costs of the blocks: one digest stands for the whole log, and whoever has it can check a list of
 //! blocks that a stranger sent.
 //!
-//! The hash is BLAKE3 in its key derivation mode, with a context for each use. Numbers are hashed as
-//! 8 bytes, little-endian; whatever has no fixed length is preceded by its length.
+//! The hash is BLAKE3 in its key derivation mode, with a context for each use. Numbers are hashed
+//! as 8 bytes, little-endian; whatever has no fixed length is preceded by its length.
 
 #[cfg(test)]
 mod tests;

@@ -36,13 +36,21 @@ pub struct MigrationConfig {
     pub window: usize,
     /// Ticks without any answer of a donor after which what it was asked for is asked again.
     pub resend_ticks: u32,
+    /// Bytes of the largest snapshot that is fetched. Larger ones do not count as offered.
+    pub max_snapshot_bytes: u64,
     /// Ticks after which a donor that does not hold everything is asked again what it holds.
     pub inventory_ticks: u32,
 }
 
 impl Default for MigrationConfig {
     fn default() -> Self {
-        Self { segment_bytes: 256 << 10, window: 4, resend_ticks: 10, inventory_ticks: 10 }
+        Self {
+            segment_bytes: 256 << 10,
+            window: 4,
+            resend_ticks: 20,
+            max_snapshot_bytes: 64 << 30,
+            inventory_ticks: 20,
+        }
     }
 }
 
@@ -52,6 +60,7 @@ impl MigrationConfig {
             ("segment_bytes", self.segment_bytes),
             ("window", self.window as u64),
             ("resend_ticks", u64::from(self.resend_ticks)),
+            ("max_snapshot_bytes", self.max_snapshot_bytes),
             ("inventory_ticks", u64::from(self.inventory_ticks)),
         ];
         if let Some((name, _)) = limits.iter().find(|(_, limit)| *limit == 0) {

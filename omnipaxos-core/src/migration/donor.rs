@@ -59,6 +59,10 @@ pub(super) struct Donor {
     banned_until: u64,
     blames: u32,
     blame: Option<Blame>,
+    /// Its snapshots do not count before this tick.
+    offers_from: u64,
+    /// How often a snapshot that it offered did not come.
+    stalls: u32,
     /// The tick of its last answer.
     answered: u64,
     /// Answers came after they were given up: doubles the timeout each time.
@@ -78,6 +82,8 @@ impl Donor {
             banned_until: now,
             blames: 0,
             blame: None,
+            offers_from: now,
+            stalls: 0,
             answered: now,
             patience: 0,
             latency: None,
@@ -241,8 +247,14 @@ impl Donor {
     }
 
     pub(super) fn offers(&self, now: u64) -> Option<SnapshotOffer> {
-        let holding = self.holding.as_ref().filter(|_| !self.gone(now))?;
-        holding.snapshot
+        let holding = self.holding.as_ref().filter(|_| !self.gone(now) && now >= self.offers_from);
+        holding?.snapshot
+    }
+
+    /// The snapshot that it offers does not come: others first, longer each time.
+    pub(super) fn stalled(&mut self, now: u64, resend: u64) {
+        self.offers_from = now.saturating_add((resend * BAN) << self.stalls.min(BAN_DOUBLINGS));
+        self.stalls = self.stalls.saturating_add(1);
     }
 
     pub(super) fn progress(&self, pid: NodeId) -> DonorProgress {

@@ -100,9 +100,6 @@ pub enum Blame {
     /// A snapshot that is not the one it offered.
     #[error("a snapshot that is not the one it offered")]
     WrongSnapshot,
-    /// Less than a block from this index on, so that nothing could be verified.
-    #[error("less than one block from index {0} on")]
-    Short(u64),
     /// An answer that no donor can give.
     #[error("an impossible answer: {0}")]
     Impossible(&'static str),

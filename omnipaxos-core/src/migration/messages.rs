@@ -91,6 +91,8 @@ pub struct BlocksRequest {
 pub struct Blocks {
     /// The number of the first one.
     pub first: u64,
+    /// Where the list ends, as it was asked.
+    pub end: u64,
     /// At most [`MAX_LISTED_BLOCKS`].
     pub blocks: Vec<Block>,
 }

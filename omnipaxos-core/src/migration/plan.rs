@@ -136,10 +136,15 @@ impl Migration {
     /// M5: which snapshot, if any.
     fn choose_snapshot(&mut self) {
         if let Some(fetch) = &self.snapshot {
-            if self.offers().any(|offer| offer == fetch.offer) {
+            let (offer, now, resend) = (fetch.offer, self.now, self.resend());
+            if fetch.stalled(now, resend) {
+                let donors = self.donors.values_mut();
+                let stalled = donors.filter(|donor| donor.offers(now) == Some(offer));
+                stalled.for_each(|donor| donor.stalled(now, resend));
+            } else if self.offers().any(|other| other == offer) {
                 return;
             }
-            self.commands.push_back(MigrationCommand::DiscardSnapshot(fetch.offer));
+            self.commands.push_back(MigrationCommand::DiscardSnapshot(offer));
             self.snapshot = None;
         }
         let Some(lacking) = self.trimmed_everywhere() else {
@@ -150,16 +155,17 @@ impl Migration {
         // One that ends within a block does not help with the rest of that block.
         let missing = self.held.missing(self.target.range).iter().next();
         let from = missing.map_or(lacking.from, |missing| missing.from.max(lacking.from));
-        let fits = |offer: &SnapshotOffer| from < offer.end && offer.end <= limit;
+        let fits = |offer: &SnapshotOffer| {
+            from < offer.end && offer.end <= limit && offer.bytes <= self.config.max_snapshot_bytes
+        };
         let supporters = |offer: SnapshotOffer| self.offers().filter(|o| *o == offer).count();
-        let best = self.offers().filter(fits).max_by_key(|offer| {
-            (offer.end, supporters(*offer), *offer)
-        });
+        let best =
+            self.offers().filter(fits).max_by_key(|offer| (offer.end, supporters(*offer), *offer));
         if best.is_none() && self.needs_snapshot != Some(lacking.to) {
             self.commands.push_back(MigrationCommand::NeedsSnapshot { below: lacking.to });
         }
         self.needs_snapshot = best.is_none().then_some(lacking.to);
-        self.snapshot = best.map(SnapshotFetch::new);
+        self.snapshot = best.map(|offer| SnapshotFetch::new(offer, self.now));
     }
 
     /// M5: the next chunks, from everyone who offers this snapshot.
@@ -176,7 +182,7 @@ impl Migration {
             if fetch.bytes() > 0 {
                 self.commands.push_back(MigrationCommand::DiscardSnapshot(offer));
             }
-            fetch.restart(next.unwrap_or(solo));
+            fetch.restart(next.unwrap_or(solo), self.now);
         }
         loop {
             let Some(fetch) = &self.snapshot else { return };

@@ -100,9 +100,7 @@ impl Migration {
     ) -> Result<Self, MigrationStartError> {
         config.check(pid, &target)?;
         let list = match target.anchor {
-            Some(anchor) => {
-                List::Fetching(Fetching { anchor, donor: None, blocks: Vec::new() })
-            }
+            Some(anchor) => List::Fetching(Fetching { anchor, donor: None, blocks: Vec::new() }),
             None => List::Unverified,
         };
         let mut migration = Self {
@@ -267,16 +265,19 @@ impl Migration {
     /// M2: a part of the list of blocks. Only what was asked for counts.
     fn on_blocks(&mut self, from: NodeId, m: Blocks) -> Result<(), Blame> {
         let now = self.now;
-        let asked = self.donors.get_mut(&from).is_some_and(|donor| {
-            donor.answered(Asked::Blocks(m.first), now)
-        });
+        let asked = self
+            .donors
+            .get_mut(&from)
+            .is_some_and(|donor| donor.answered(Asked::Blocks(m.first), now));
         let List::Fetching(fetching) = &mut self.list else { return Ok(()) };
         let next = fetching.blocks.len() as u64;
-        if !asked || fetching.donor != Some(from) || m.first != next {
+        let expected = fetching.donor == Some(from) && m.first == next;
+        if !asked || !expected || m.end != fetching.anchor.end {
             return Ok(());
         }
-        if m.blocks.len() > MAX_LISTED_BLOCKS {
-            return Err(Blame::Impossible("too many blocks at once"));
+        let last = m.blocks.last().is_some_and(|block| block.end == m.end);
+        if m.blocks.len() > MAX_LISTED_BLOCKS || (m.blocks.len() < MAX_LISTED_BLOCKS && !last) {
+            return Err(Blame::Impossible("too many or too few blocks at once"));
         }
         match fetching.add(self.target.config_id, m) {
             Ok(Some(blocks)) => {
@@ -285,30 +286,37 @@ impl Migration {
             }
             Ok(None) => Ok(()),
             Err(blame) => {
-                (fetching.donor, fetching.blocks) = (None, Vec::new());
+                fetching.blocks = Vec::new();
                 Err(blame)
             }
         }
     }
 
-    /// M4: records. Whoever answers first, and however late, is welcome.
+    /// M4: records. Whoever answers first, and however late, is welcome. What fits nothing that is
+    /// asked now may answer an earlier request, also one from before a restart: nobody is blamed.
     fn on_segment(&mut self, from: NodeId, m: Segment) -> Result<(), Blame> {
         let Segment { start, records } = m;
         let Some(donor) = self.donors.get_mut(&from) else { return Ok(()) };
-        let asked = donor.segment_from(start);
-        let range = asked.unwrap_or_else(|| self.target.whole());
-        if let Err(reason) = self.list.check(range, self.config.segment_bytes, start, &records) {
-            return if asked.is_some() { Err(Blame::Impossible(reason)) } else { Ok(()) };
+        let segment_bytes = self.config.segment_bytes;
+        let fits = |range: &IndexRange| self.list.fits(*range, segment_bytes, start, &records);
+        let asked = donor.segment_from(start).filter(fits);
+        if asked.is_none() && !fits(&self.target.whole()) {
+            return Ok(());
         }
-        let end = start + records.len();
-        if records.stop_sign().is_some() && end != self.target.whole().to {
+        if records.stop_sign().is_some() && start + records.len() != self.target.whole().to {
             return Err(Blame::Impossible("a StopSign within the log"));
         }
-        donor.answered(Asked::Segment(asked.unwrap_or(range)), self.now);
+        let (good, result) = self.list.verify(self.target.config_id, start, &records);
+        let asked = Asked::Segment(asked.unwrap_or_default());
+        if good > 0 {
+            donor.answered(asked, self.now);
+        } else {
+            // Less than a block: it cannot be verified.
+            donor.declined(asked, self.now, u64::from(self.config.resend_ticks));
+        }
         donor.received(records.cost());
         self.arrived.0 = self.arrived.0.saturating_add(records.len());
         self.arrived.1 = self.arrived.1.saturating_add(records.cost());
-        let (good, result) = self.list.verify(self.target.config_id, start, &records);
         let wanted = IndexRange::new(start, start + good).and(self.target.range);
         for missing in self.held.missing(wanted).iter() {
             let records = records.slice(missing.from - start, missing.to - start);
@@ -317,11 +325,7 @@ impl Migration {
             let start = missing.from;
             self.commands.push_back(MigrationCommand::Store { start, records });
         }
-        match result {
-            // The answer to a request of an earlier migration, with other bounds.
-            Err(Blame::Short(_) | Blame::Impossible(_)) if asked.is_none() => Ok(()),
-            result => result,
-        }
+        result
     }
 
     /// M5: a chunk of a snapshot. Those of another one than is being fetched are late.
@@ -334,7 +338,7 @@ impl Migration {
         let Some(fetch) = self.snapshot.as_mut().filter(|fetch| fetch.offer == m.offer) else {
             return Ok(());
         };
-        if fetch.is_server(from) && fetch.add(from, m)? {
+        if fetch.is_server(from) && fetch.add(from, m, now)? {
             let SnapshotChunk { offer, offset, data } = m.clone();
             self.commands.push_back(MigrationCommand::StoreSnapshot { offer, offset, data });
         }
@@ -359,7 +363,7 @@ impl Migration {
             }
             Some(Complete::Unclear) => {
                 // Nobody serves it next: each donor in turn, alone.
-                fetch.restart(0);
+                fetch.restart(0, self.now);
                 self.commands.push_back(MigrationCommand::DiscardSnapshot(offer));
             }
         }

@@ -2,9 +2,9 @@
 
 use super::error::AnswerError;
 use super::messages::{
-    Asked, Blocks, BlocksRequest, Inventory, MAX_INVENTORY_RANGES, MAX_LISTED_BLOCKS, MigrationBody,
-    MigrationMessage, Segment, SegmentRequest, SnapshotChunk, SnapshotOffer, SnapshotRequest,
-    Trimmed, Unknown,
+    Asked, Blocks, BlocksRequest, Inventory, MAX_INVENTORY_RANGES, MAX_LISTED_BLOCKS,
+    MigrationBody, MigrationMessage, Segment, SegmentRequest, SnapshotChunk, SnapshotOffer,
+    SnapshotRequest, Trimmed, Unknown,
 };
 use super::ranges::{IndexRange, Ranges};
 use crate::ballot::NodeId;
@@ -110,7 +110,7 @@ fn blocks(log: &impl DonorLog, m: &BlocksRequest) -> MigrationBody {
         (Ok(first), Ok(last)) if first <= last => {
             let count = (last - first + 1).min(MAX_LISTED_BLOCKS);
             let blocks = log.blocks()[first..first + count].to_vec();
-            MigrationBody::Blocks(Blocks { first: m.first, blocks })
+            MigrationBody::Blocks(Blocks { first: m.first, end: m.end, blocks })
         }
         _ => unknown(Asked::Blocks(m.first)),
     }

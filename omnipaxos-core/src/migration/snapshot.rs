@@ -12,6 +12,9 @@ use crate::ballot::NodeId;
 use crate::digest::{Digest, SNAPSHOT_CHUNK, chunk_digest, snapshot_digest};
 use std::collections::BTreeMap;
 
+/// Timeouts without any news of a snapshot after which another one is looked for.
+const STALLED: u64 = 40;
+
 /// A snapshot in the making.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SnapshotFetch {
@@ -24,6 +27,8 @@ pub(super) struct SnapshotFetch {
     served: Vec<NodeId>,
     /// The only one who may serve.
     solo: Option<NodeId>,
+    /// The tick of the last news.
+    news: u64,
 }
 
 /// What became of a snapshot that is complete.
@@ -37,13 +42,14 @@ pub(super) enum Complete {
 }
 
 impl SnapshotFetch {
-    pub(super) fn new(offer: SnapshotOffer) -> Self {
+    pub(super) fn new(offer: SnapshotOffer, now: u64) -> Self {
         Self {
             offer,
             have: Ranges::new(),
             digests: BTreeMap::new(),
             served: Vec::new(),
             solo: None,
+            news: now,
         }
     }
 
@@ -52,8 +58,7 @@ impl SnapshotFetch {
         self.have.len().saturating_mul(SNAPSHOT_CHUNK).min(self.offer.bytes)
     }
 
-    /// Whether `donor` may serve. In turn, where each is tried alone: a change forgets what the
-    /// other served, and says so.
+    /// Whether `donor` may serve.
     pub(super) fn is_server(&self, donor: NodeId) -> bool {
         self.solo.is_none_or(|solo| solo == donor)
     }
@@ -62,9 +67,14 @@ impl SnapshotFetch {
         self.solo
     }
 
+    /// Whether nothing has come for long.
+    pub(super) fn stalled(&self, now: u64, resend: u64) -> bool {
+        now.saturating_sub(self.news) >= resend * STALLED
+    }
+
     /// Starts again, from `donor` alone.
-    pub(super) fn restart(&mut self, donor: NodeId) {
-        *self = Self { solo: Some(donor), ..Self::new(self.offer) };
+    pub(super) fn restart(&mut self, donor: NodeId, now: u64) {
+        *self = Self { solo: Some(donor), ..Self::new(self.offer, now) };
     }
 
     /// The offset of the first chunk that is neither here nor `asked` for.
@@ -79,7 +89,12 @@ impl SnapshotFetch {
     }
 
     /// Takes a chunk; whether it is news.
-    pub(super) fn add(&mut self, donor: NodeId, chunk: &SnapshotChunk) -> Result<bool, Blame> {
+    pub(super) fn add(
+        &mut self,
+        donor: NodeId,
+        chunk: &SnapshotChunk,
+        now: u64,
+    ) -> Result<bool, Blame> {
         let valid = chunk.offset < self.offer.bytes
             && chunk.offset.is_multiple_of(SNAPSHOT_CHUNK)
             && chunk.data.len() as u64 == SNAPSHOT_CHUNK.min(self.offer.bytes - chunk.offset);
@@ -89,6 +104,7 @@ impl SnapshotFetch {
         let number = chunk.offset / SNAPSHOT_CHUNK;
         let news = !self.digests.contains_key(&number);
         if news {
+            self.news = now;
             self.digests.insert(number, chunk_digest(&chunk.data));
             self.have.insert(IndexRange::new(number, number + 1));
             if !self.served.contains(&donor) {

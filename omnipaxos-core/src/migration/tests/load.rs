@@ -8,7 +8,8 @@ const RATE: u64 = 16 << 10;
 /// A migration of 5 MB from donors with these rates.
 fn migrate(rates: &[u64], verified: bool) -> World {
     let log = log(7, 5000, true, |rng| 500 + rng.below(1000));
-    let config = MigrationConfig { segment_bytes: 64 << 10, ..MigrationConfig::default() };
+    let config =
+        MigrationConfig { segment_bytes: 64 << 10, resend_ticks: 40, ..MigrationConfig::default() };
     let mut world = World::new(1, &log, target(&log, verified), &Ranges::new(), config);
     let all = Held::all(&log);
     for (pid, rate) in (1..).zip(rates) {
@@ -16,7 +17,10 @@ fn migrate(rates: &[u64], verified: bool) -> World {
     }
     let ticks = world.run(10_000);
     let ideal = log.cost() / rates.iter().sum::<u64>();
-    assert!(ticks <= ideal * 115 / 100 + 10, "{rates:?}: {ticks} ticks, ideal {ideal}");
+    // Whoever is less than twice as slow as a full queue of a fast one is waited for at the end.
+    let slow = rates.iter().any(|rate| *rate < RATE);
+    let wait = if slow { 2 * (world.window as u64 * (64 << 10) / RATE + 1) } else { 5 };
+    assert!(ticks <= ideal * 110 / 100 + wait, "{rates:?}: {ticks} ticks, ideal {ideal}");
     world
 }
 
@@ -50,8 +54,9 @@ fn a_slow_donor_serves_less_and_others_take_over() {
             let near = fair / 2..=fair * 2;
             assert!(near.contains(&share), "{k} donors: {share}, fair were {fair}");
             let twice = total - world.log.cost();
+            // What it was asked for when nothing else was left, and once more while it does that.
             let window = world.window as u64 * (64 << 10);
-            assert!(twice <= window, "{k} donors: {twice} bytes twice");
+            assert!(twice <= 2 * window, "{k} donors: {twice} bytes twice");
             assert_eq!(world.migration.progress().bytes, world.log.cost());
         }
     }

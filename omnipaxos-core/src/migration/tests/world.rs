@@ -9,9 +9,7 @@ use crate::migration::{
     MigrationConfig, MigrationMessage, Ranges, Segment, SnapshotOffer, Target, Unknown, answer,
     refuse,
 };
-use crate::storage::{
-    Entry, ProposalId, Records, RecordsBuilder, StopSign, StorageError,
-};
+use crate::storage::{Entry, ProposalId, Records, RecordsBuilder, StopSign, StorageError};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -159,6 +157,10 @@ pub(super) enum Nature {
     WrongBytes,
     /// Lists other blocks.
     WrongBlocks,
+    /// Serves another snapshot than it offers.
+    WrongSnapshot,
+    /// Serves no snapshot at all, but everything else.
+    NoSnapshot,
     /// Serves one record at a time.
     Short,
     Refuses,
@@ -172,9 +174,10 @@ pub(super) struct Donor {
     /// Bytes that it sends per tick.
     pub(super) rate: u64,
     busy_until: u64,
-    /// Requests that arrived and were not answered.
+    /// Bytes that it sent.
     pub(super) served: u64,
-    pub(super) waiting: usize,
+    /// Segments that it has yet to send.
+    waiting: usize,
     pub(super) most_waiting: usize,
 }
 
@@ -184,9 +187,8 @@ impl Donor {
     }
 
     fn reply(&self, now: u64, request: &MigrationMessage, rng: &mut Rng) -> Option<MigrationBody> {
-        let honest = || {
-            answer(CONFIG, request.to, &self.held, request, 256 << 10).expect("a request").body
-        };
+        let honest =
+            || answer(CONFIG, request.to, &self.held, request, 256 << 10).expect("a request").body;
         let asked = request.body.asked().expect("a request");
         let on_segment = matches!(asked, Asked::Segment(_));
         Some(match self.nature {
@@ -204,6 +206,14 @@ impl Donor {
             },
             Nature::WrongBytes => wrong_bytes(honest(), rng),
             Nature::WrongBlocks => wrong_blocks(honest(), rng),
+            Nature::NoSnapshot if matches!(asked, Asked::Snapshot(..)) => return None,
+            Nature::WrongSnapshot => match honest() {
+                MigrationBody::SnapshotChunk(mut m) => {
+                    m.data = m.data.iter().map(|byte| !byte).collect();
+                    MigrationBody::SnapshotChunk(m)
+                }
+                other => other,
+            },
             Nature::Short => match honest() {
                 MigrationBody::Segment(Segment { start, records }) => {
                     MigrationBody::Segment(Segment { start, records: records.slice(0, 1) })
@@ -212,7 +222,7 @@ impl Donor {
             },
             Nature::Refuses => refuse(request).body,
             Nature::Garbage => garbage(honest(), rng),
-            Nature::Mute | Nature::Boasts => honest(),
+            Nature::Mute | Nature::Boasts | Nature::NoSnapshot => honest(),
         })
     }
 }
