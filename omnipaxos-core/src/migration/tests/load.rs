@@ -19,7 +19,7 @@ fn migrate(rates: &[u64], verified: bool) -> World {
     let ideal = log.cost() / rates.iter().sum::<u64>();
     // Whoever is less than twice as slow as a full queue of a fast one is waited for at the end.
     let slow = rates.iter().any(|rate| *rate < RATE);
-    let wait = if slow { 2 * (world.window as u64 * (64 << 10) / RATE + 1) } else { 5 };
+    let wait = if slow { 5 + 2 * (world.window as u64 * (64 << 10) / RATE + 1) } else { 5 };
     assert!(ticks <= ideal * 110 / 100 + wait, "{rates:?}: {ticks} ticks, ideal {ideal}");
     world
 }
