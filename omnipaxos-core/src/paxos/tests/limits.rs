@@ -290,6 +290,17 @@ fn the_undecided_tail_is_capped() {
     assert_eq!(lab.paxos.log_len(), 12);
 }
 
+/// A cap that is reached to the byte is reached.
+#[test]
+fn a_cap_of_two_entries_lets_two_in() {
+    let config = PaxosConfig { max_undecided_bytes: 2 * 17, ..PaxosConfig::default() };
+    let mut lab = Lab::leader(config, ballot(5, 1), &[]);
+    for number in 1..=5 {
+        lab.get(2, propose(number, &["x"]));
+    }
+    assert_eq!(lab.paxos.log_len(), 2);
+}
+
 #[test]
 fn reads_are_bounded_and_say_why_not() {
     let mut cluster = Cluster::new(&[1], tiny());
