@@ -202,6 +202,17 @@ fn s3_attempts_from_before_the_loss_are_not_answered() {
     assert!(promise_of(&lab.get(3, prepare(n, 3, n, 2, 1, None))).recovering);
 }
 
+/// Every attempt since the first answer was begun after the loss; a later answer takes nothing back.
+#[test]
+fn s3_each_attempt_since_the_first_answer_will_do() {
+    let mut lab = bound();
+    lab.get(3, reply(NONCE, ballot(6, 3), Some(3)));
+    let sent = lab.get(3, prepare(ballot(6, 3), 2, ballot(4, 3), 2, 1, None));
+    assert_eq!(promise_of(&sent).s, 2);
+    let sent = lab.get(3, prepare(ballot(6, 3), 3, ballot(4, 3), 2, 1, None));
+    assert_eq!(promise_of(&sent).s, 3);
+}
+
 #[test]
 fn s3_accepts_and_parts_out_of_sync_are_not_taken() {
     let mut lab = bound();
