@@ -347,21 +347,42 @@ fn beyond_4_a_silent_source_stays_the_best_until_another_quorum_is_there() {
     lab.assert_log(&["a", "b", "c", "d", "e"], 0);
 }
 
+/// Leads round 5 in phase Prepare, with four peers.
+fn candidate_of_five() -> Lab {
+    let disk = Storage::with(MemorySequence::new(), MemoryState::new());
+    let paxos = Paxos::try_with(CONFIG, ME, vec![2, 3, 4, 5], disk, tiny()).unwrap();
+    let mut lab = Lab { paxos };
+    lab.paxos.handle_leader(Leader::new(ballot(5, 1)));
+    lab.sent();
+    lab
+}
+
 /// Two of five promise besides the silent source: a quorum without it.
 #[test]
 fn beyond_4_a_silent_source_does_not_hold_up_the_round_of_five() {
     let n = ballot(5, 1);
-    let disk = Storage::with(MemorySequence::new(), MemoryState::new());
-    let paxos = Paxos::try_with(CONFIG, ME, vec![2, 3, 4, 5], disk, tiny()).unwrap();
-    let mut lab = Lab { paxos };
-    lab.paxos.handle_leader(Leader::new(n));
-    lab.sent();
+    let mut lab = candidate_of_five();
     lab.get(2, part_of_five(0, &["a", "b", "c"]));
     lab.get(3, promise(n, 1, ballot(1, 2), 1, 0, &["o"]));
     lab.ticks(50);
     assert!(!lab.paxos.is_leader(), "any two others may not know what was chosen");
     lab.get(4, promise(n, 1, Ballot::default(), 0, 0, &[]));
     lab.ticks(25);
+    assert!(lab.paxos.is_leader());
+    lab.assert_log(&["o"], 0);
+}
+
+/// Nor do two of them: one after the other is given up, as long as a quorum is there without both.
+#[test]
+fn beyond_4_two_silent_sources_do_not_hold_up_the_round_of_five() {
+    let mut lab = candidate_of_five();
+    for peer in [2, 3] {
+        lab.get(peer, part_of_five(0, &["a", "b", "c"]));
+    }
+    for peer in [4, 5] {
+        lab.get(peer, promise(ballot(5, 1), 1, ballot(1, 2), 1, 0, &["o"]));
+    }
+    lab.ticks(50);
     assert!(lab.paxos.is_leader());
     lab.assert_log(&["o"], 0);
 }

@@ -59,6 +59,26 @@ fn beyond_2_what_comes_early_is_bounded() {
     lab.assert_log(&["a", "b", "c", "d"], 0);
 }
 
+/// What was sent twice is kept once, and what has entered the log makes room: to the byte.
+#[test]
+fn beyond_2_what_comes_early_is_counted_once_and_only_while_it_waits() {
+    let window_bytes = records_of(2, 1, &["a", "b", "c"]).cost();
+    let config = PaxosConfig { window_bytes, ..PaxosConfig::default() };
+    let mut lab = Lab::leader(config, ballot(5, 1), &[]);
+    for _ in 0..5 {
+        lab.get(2, propose(2, &["b"]));
+    }
+    lab.get(2, propose(4, &["d"]));
+    lab.get(2, propose(1, &["a"]));
+    lab.assert_log(&["a", "b"], 0);
+    // Behind d there is room for three, and behind c for one less.
+    for number in 5..12 {
+        lab.get(2, propose(number, &["x"]));
+    }
+    lab.get(2, propose(3, &["c"]));
+    lab.assert_log(&["a", "b", "c", "d", "x", "x"], 0);
+}
+
 #[test]
 fn beyond_2_a_later_session_ends_the_earlier_ones() {
     let mut lab = leader();
