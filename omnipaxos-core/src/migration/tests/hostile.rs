@@ -97,6 +97,16 @@ fn it_finishes_and_stores_nothing_but_the_log() {
     assert!(blamed > 100, "the liars were not heard: {blamed}");
 }
 
+/// How the runs above go over many seeds.
+#[test]
+#[ignore = "a measurement over many seeds"]
+fn measure() {
+    let mut ticks: Vec<u64> = (0..20_000).map(|seed| run(seed).0).collect();
+    ticks.sort_unstable();
+    let at = |percent: usize| ticks[(ticks.len() - 1) * percent / 100];
+    println!("ticks: p50 {}, p99 {}, max {}", at(50), at(99), at(100));
+}
+
 #[test]
 fn the_same_inputs_give_the_same_outputs() {
     for seed in 0..20 {

@@ -7,4 +7,5 @@ mod ranges;
 mod serve;
 mod snapshots;
 mod split;
+mod swarm;
 mod world;
