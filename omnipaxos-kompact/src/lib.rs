@@ -141,6 +141,6 @@ pub mod spawn;
 pub mod wire;
 
 /// The README's example compiles and runs.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "durable"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
