@@ -1,6 +1,6 @@
 //! One server's storage: a directory with a log that all its configurations share.
 
-use super::error::{CreateError, FileError, GroupError, OpenError, RemoveError};
+use super::error::{CreateError, FileError, GroupError, OpenError, RemoveError, TrustError};
 use super::group::{Batch, DurableSequence, DurableState, Lease, Op, Shared, halves};
 use super::index::Index;
 use super::members::{self, DurableMembers};
@@ -9,9 +9,11 @@ use super::options::{Options, Owner};
 use super::suspicion::Suspicion;
 use super::writer::Writer;
 use crate::identity::StorageId;
+use crate::wire::stored;
 use bytes::Bytes;
+use omnipaxos_core::paxos::{Paxos, PaxosConfig};
 use omnipaxos_core::storage::{
-    ConfigId, Operation, PaxosState, Sequence, StopSign, Storage, StorageError,
+    ConfigId, Operation, PaxosState, Sequence, State, StopSign, Storage, StorageError,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -96,6 +98,14 @@ impl Engine {
     pub fn open(dir: &Path, owner: Owner, options: Options) -> Result<Self, OpenError> {
         let parts = open::open(dir, owner, options)?;
         Ok(Self::of(parts))
+    }
+
+    /// Whose storage a directory is, for tools that are given nothing else.
+    ///
+    /// # Errors
+    /// [`OpenError`] as for [`open`](Self::open).
+    pub fn owner_of(dir: &Path, options: &Options) -> Result<Owner, OpenError> {
+        open::owner_of(&*options.files, dir)
     }
 
     fn of(parts: open::Parts) -> Self {
@@ -219,6 +229,55 @@ impl Engine {
         Ok(self.core.commit(state.removal())?)
     }
 
+    /// The configurations that may have lost their last flush and have not got their vote back from
+    /// the others yet.
+    ///
+    /// # Errors
+    /// [`GroupError`] where that cannot be read.
+    pub fn suspects(&self) -> Result<Vec<ConfigId>, GroupError> {
+        let suspicion = lock(&self.core.suspicion).clone();
+        let mut suspects = Vec::new();
+        for config_id in self.configurations() {
+            let state = self.core.state(config_id)?;
+            if suspicion.concerns(config_id) || state.is_some_and(|state| state.recovering) {
+                suspects.push(config_id);
+            }
+        }
+        Ok(suspects)
+    }
+
+    /// The operator's last resort where so many servers are suspect that no quorum is left: makes
+    /// the replicas vote on what this storage holds. **Can lose acknowledged entries**: see
+    /// [`Storage::trust_suspect`]. Returns the configurations that were suspect. Not while replicas
+    /// use the storage.
+    ///
+    /// # Errors
+    /// [`TrustError`]; what was trusted before it stays so.
+    pub fn trust_suspect(&self) -> Result<Vec<ConfigId>, TrustError> {
+        let suspects = self.suspects()?;
+        for config_id in &suspects {
+            let storage = self.storage(*config_id)?.trust_suspect();
+            // A replica that is alone for the moment of its opening: it has nobody to speak to.
+            let pid = self.core.owner.pid;
+            let opened = Paxos::try_with(*config_id, pid, vec![], storage, PaxosConfig::default());
+            if let Some(flush) = opened?.begin_flush() {
+                flush.run()?;
+            }
+        }
+        let mut suspicion = lock(&self.core.suspicion);
+        let cleared = suspicion.clear(&*self.core.options.files, &self.core.dir);
+        cleared.map_err(|e| e.storage(Operation::Store))?;
+        Ok(suspects)
+    }
+
+    /// The state of a configuration as the last flush left it; `None` where nothing is stored.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] where it cannot be understood.
+    pub fn state(&self, config_id: ConfigId) -> Result<Option<State>, StorageError> {
+        self.core.state(config_id)
+    }
+
     /// What the directory holds.
     #[must_use]
     pub fn status(&self) -> EngineStatus {
@@ -292,8 +351,16 @@ impl Core {
     }
 
     /// The state of a configuration that the frames so far have.
-    pub(super) fn durable_state(&self, group: ConfigId) -> Option<Bytes> {
-        lock(&self.writer).model.groups.get(&group).and_then(|group| group.state.clone())
+    pub(super) fn state(&self, group: ConfigId) -> Result<Option<State>, StorageError> {
+        let bytes: Option<Bytes> =
+            lock(&self.writer).model.groups.get(&group).and_then(|group| group.state.clone());
+        let read = |bytes: &Bytes| {
+            stored::read_value(bytes).map_err(|e| StorageError::Corrupt {
+                operation: Operation::Load,
+                detail: format!("{}: the state of configuration {group}: {e}", self.dir.display()),
+            })
+        };
+        bytes.as_ref().map(read).transpose()
     }
 
     /// Nobody uses the file of members any more.

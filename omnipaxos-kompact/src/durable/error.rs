@@ -2,6 +2,7 @@
 
 use crate::wire::ClusterId;
 use omnipaxos_core::leader_election::NodeId;
+use omnipaxos_core::paxos::StartError;
 use omnipaxos_core::storage::{Operation, StorageError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -194,6 +195,21 @@ pub enum GroupError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The engine failed before.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why suspect storage was not trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// The storage of a configuration could not be had.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The storage of a configuration could not be opened.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It could not be made durable.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -184,13 +184,7 @@ impl PaxosState for DurableState {
     type Commit = DurableCommit;
 
     fn load(&self) -> Result<Option<State>, StorageError> {
-        let read = |bytes: &Bytes| {
-            stored::read_value(bytes).map_err(|e| StorageError::Corrupt {
-                operation: Operation::Load,
-                detail: format!("the state of configuration {}: {e}", self.lease.group),
-            })
-        };
-        self.lease.core.durable_state(self.lease.group).as_ref().map(read).transpose()
+        self.lease.core.state(self.lease.group)
     }
 
     fn suspect(&self) -> bool {

@@ -43,7 +43,7 @@ mod writer;
 mod tests;
 
 pub use engine::{Engine, EngineStatus};
-pub use error::{CreateError, FileError, GroupError, OpenError, RemoveError};
+pub use error::{CreateError, FileError, GroupError, OpenError, RemoveError, TrustError};
 pub use files::{Access, FileSystem, Lock, OsFiles, RawFile};
 pub use group::{DurableCommit, DurableSequence, DurableState};
 pub use members::DurableMembers;

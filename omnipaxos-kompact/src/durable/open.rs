@@ -234,6 +234,32 @@ fn believed(dir: &Path, name: &str, unread: Unread) -> OpenError {
 }
 
 fn read_identity(files: &dyn FileSystem, dir: &Path, owner: Owner) -> Result<StorageId, OpenError> {
+    let (found, storage_id) = identity(files, dir)?;
+    let path = dir.to_path_buf();
+    let Owner { cluster_id, pid } = found;
+    if cluster_id != owner.cluster_id {
+        let ours = owner.cluster_id;
+        return Err(OpenError::OtherCluster { path, theirs: cluster_id, ours });
+    }
+    if pid != owner.pid {
+        return Err(OpenError::OtherServer { path, theirs: pid, ours: owner.pid });
+    }
+    Ok(storage_id)
+}
+
+pub(super) fn owner_of(files: &dyn FileSystem, dir: &Path) -> Result<Owner, OpenError> {
+    let missing = || OpenError::Missing { path: dir.to_path_buf() };
+    match files.list(dir) {
+        Ok(names) if names.iter().any(|name| name == IDENTITY) => {}
+        Ok(_) => return Err(missing()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(missing()),
+        Err(e) => return Err(FileError::of(dir, "listing the directory")(e).into()),
+    }
+    Ok(identity(files, dir)?.0)
+}
+
+/// What the identity file says.
+fn identity(files: &dyn FileSystem, dir: &Path) -> Result<(Owner, StorageId), OpenError> {
     let path = dir.join(IDENTITY);
     let fields = meta::read(files, dir, IDENTITY).map_err(|e| believed(dir, IDENTITY, e))?;
     let fields = meta::by_key(&fields);
@@ -247,16 +273,9 @@ fn read_identity(files: &dyn FileSystem, dir: &Path, owner: Owner) -> Result<Sto
     if format > FORMAT {
         return Err(OpenError::NewerFormat { path, theirs: format, ours: FORMAT });
     }
-    let (cluster, pid) = (number("cluster")?, number("pid")?);
-    let dir = dir.to_path_buf();
-    if cluster != owner.cluster_id {
-        return Err(OpenError::OtherCluster { path: dir, theirs: cluster, ours: owner.cluster_id });
-    }
-    if pid != owner.pid {
-        return Err(OpenError::OtherServer { path: dir, theirs: pid, ours: owner.pid });
-    }
+    let owner = Owner { cluster_id: number("cluster")?, pid: number("pid")? };
     let id = u128::from_str_radix(field("storage")?, 16).ok().and_then(StorageId::new);
-    id.ok_or_else(|| damaged(&path, "the storage id is none"))
+    Ok((owner, id.ok_or_else(|| damaged(&path, "the storage id is none"))?))
 }
 
 /// What the latest segment says.

@@ -45,11 +45,19 @@ impl Suspicion {
             self.from = None;
         }
         if self.groups.is_empty() && self.from.is_none() {
-            let path = dir.join(NAME);
-            files.remove(&path).map_err(FileError::of(&path, "removing the file"))?;
-            return files.sync_dir(dir).map_err(FileError::of(dir, "making it durable"));
+            return remove(files, dir);
         }
         self.write(files, dir)
+    }
+
+    /// Ends all doubt.
+    pub(super) fn clear(&mut self, files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
+        if *self == Self::default() {
+            return Ok(());
+        }
+        remove(files, dir)?;
+        *self = Self::default();
+        Ok(())
     }
 
     pub(super) fn write(&self, files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
@@ -77,4 +85,10 @@ impl Suspicion {
         }
         Ok(suspicion)
     }
+}
+
+fn remove(files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
+    let path = dir.join(NAME);
+    files.remove(&path).map_err(FileError::of(&path, "removing the file"))?;
+    files.sync_dir(dir).map_err(FileError::of(dir, "making it durable"))
 }
