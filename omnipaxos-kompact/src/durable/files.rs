@@ -1,5 +1,7 @@
 //! What the engine asks of a file system; tests put faults in between.
 
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -25,6 +27,16 @@ pub trait RawFile: Debug + Send + Sync {
     /// # Errors
     /// What the system reports; nothing is known then about what is durable.
     fn sync(&self) -> io::Result<()>;
+
+    /// Gives the file `bytes` bytes of space that reads as zeros, without writing them, where the
+    /// file system can do that; otherwise returns `false` and changes nothing.
+    ///
+    /// # Errors
+    /// What the system reports, for instance that there is no space.
+    fn allocate(&self, bytes: u64) -> io::Result<bool> {
+        let _ = bytes;
+        Ok(false)
+    }
 
     /// Bytes of the file.
     ///
@@ -107,6 +119,14 @@ impl RawFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<bool> {
+        match fallocate(self, FallocateFlags::empty(), 0, bytes) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn size(&self) -> io::Result<u64> {

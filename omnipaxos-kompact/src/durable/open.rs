@@ -9,7 +9,7 @@ use super::meta::{self, Unread};
 use super::model::Model;
 use super::options::{Options, Owner};
 use super::scan::{Scanned, Tail, scan};
-use super::segment::{self, Spare, number_of};
+use super::segment::{self, Room, Spare, number_of};
 use super::suspicion::{self, Suspicion};
 use super::writer::Writer;
 use crate::identity::StorageId;
@@ -68,7 +68,8 @@ pub(super) fn create(dir: &Path, owner: Owner, options: Options) -> Result<Parts
     builder.push(place, &Item::Checkpoint(checkpoint))?;
     let frame = builder.finish(place, 1)?;
     let at = frame.len() as u64;
-    let segment = Spare::prepare(&*files, dir, bytes)?.promote(&*files, dir, place, 1, frame)?;
+    let segment =
+        Spare::prepare(&*files, dir, bytes, Room::Zeros)?.promote(&*files, dir, place, 1, frame)?;
     meta::write(&*files, dir, members::NAME, &[])?;
     let field = |key: &str, value: String| (key.to_owned(), value);
     let identity = [
@@ -88,6 +89,7 @@ pub(super) fn create(dir: &Path, owner: Owner, options: Options) -> Result<Parts
         segment_bytes: bytes,
         at,
         sequence: 2,
+        first: 1,
         builder,
         preparing: None,
         failed: None,
@@ -211,6 +213,7 @@ pub(super) fn open(dir: &Path, owner: Owner, options: Options) -> Result<Parts, 
         segment_bytes: checkpoint.segment_bytes,
         at: scanned.end,
         sequence: scanned.next.unwrap_or(1),
+        first: scanned.first.unwrap_or(1),
         builder: Builder::default(),
         preparing: None,
         failed: None,

@@ -84,27 +84,31 @@ pub(super) struct Spare {
     pub(super) bytes: u64,
 }
 
+/// How a segment gets its space before it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// By writing zeros: later writes then change neither the size of the file nor where its blocks
+    /// are, and making them durable is one write of the disk. Best for small flushes.
+    Zeros,
+    /// By reserving it, where the file system can: the first write to each block then changes
+    /// metadata, but the disk writes everything once instead of twice. Best where flushes are so
+    /// large that they are bound by the disk's bandwidth.
+    Reserved,
+}
+
 impl Spare {
-    /// Writes the zeros: later writes then change neither the size of the file nor where its blocks
-    /// are, and making them durable is one write of the disk.
     pub(super) fn prepare(
         files: &dyn FileSystem,
         dir: &Path,
         bytes: u64,
+        room: Room,
     ) -> Result<Self, FileError> {
         let path = dir.join(SPARE);
         let file = files
             .open(&path, Access::Create)
             .map_err(FileError::of(&path, "creating a segment"))?;
-        let zeros = vec![0; ZEROS.min(bytes as usize)];
-        let mut at = 0;
-        while at < bytes {
-            let length = (bytes - at).min(zeros.len() as u64);
-            file.write_all_at(&zeros[..length as usize], at)
-                .map_err(FileError::of(&path, "making room for a segment"))?;
-            at += length;
-        }
-        file.sync().map_err(FileError::of(&path, "making room for a segment"))?;
+        make_room(&*file, bytes, room)
+            .map_err(FileError::of(&path, "making room for a segment"))?;
         Ok(Self { path, file, bytes })
     }
 
@@ -126,6 +130,19 @@ impl Spare {
     }
 }
 
+fn make_room(file: &dyn RawFile, bytes: u64, room: Room) -> io::Result<()> {
+    if room == Room::Zeros || !file.allocate(bytes)? {
+        let zeros = vec![0; ZEROS.min(bytes as usize)];
+        let mut at = 0;
+        while at < bytes {
+            let length = (bytes - at).min(zeros.len() as u64);
+            file.write_all_at(&zeros[..length as usize], at)?;
+            at += length;
+        }
+    }
+    file.sync()
+}
+
 /// A segment that is made ready on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Preparing {
@@ -134,10 +151,15 @@ pub(super) struct Preparing {
 
 impl Preparing {
     /// `None` where the system gives no thread: the segment is then made when it is needed.
-    pub(super) fn start(files: Arc<dyn FileSystem>, dir: PathBuf, bytes: u64) -> Option<Self> {
+    pub(super) fn start(
+        files: Arc<dyn FileSystem>,
+        dir: PathBuf,
+        bytes: u64,
+        room: Room,
+    ) -> Option<Self> {
         std::thread::Builder::new()
             .name("prepare-segment".to_owned())
-            .spawn(move || Spare::prepare(&*files, &dir, bytes))
+            .spawn(move || Spare::prepare(&*files, &dir, bytes, room))
             .ok()
             .map(|thread| Self { thread })
     }

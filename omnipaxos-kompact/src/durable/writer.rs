@@ -7,11 +7,14 @@ use super::group::{Batch, Op};
 use super::index::{Piece, SegmentFile};
 use super::model::Model;
 use super::options::Options;
-use super::segment::{LAST_FRAME_BYTES, Preparing, Spare};
+use super::segment::{LAST_FRAME_BYTES, Preparing, Room, Spare};
 use omnipaxos_core::storage::{Operation, StorageError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Bytes from which on flushes are bound by the disk's bandwidth rather than by its latency.
+const LARGE_FLUSH: u64 = 64 << 10;
 
 /// Memory that the buffer of frames keeps.
 const BUFFER_BYTES: usize = 8 << 20;
@@ -31,6 +34,8 @@ pub(super) struct Writer {
     /// Where the next frame goes, and its number.
     pub(super) at: u64,
     pub(super) sequence: u64,
+    /// The number of the present segment's first frame.
+    pub(super) first: u64,
     pub(super) builder: Builder,
     pub(super) preparing: Option<Preparing>,
     /// The first failure: nothing is known about the disk from then on.
@@ -136,6 +141,7 @@ impl Writer {
         let files = Arc::clone(&self.options.files);
         let to_storage = |e: FileError| e.storage(Operation::Flush);
         let next = spare.promote(&*files, &self.dir, place, number, first).map_err(to_storage)?;
+        self.first = self.sequence;
         self.sequence += 1;
         self.at = first.len() as u64;
         let old = std::mem::replace(&mut self.segment, next);
@@ -157,9 +163,18 @@ impl Writer {
         let spare = match prepared {
             Some(Ok(spare)) if spare.bytes >= bytes => Ok(spare),
             Some(Err(error)) => Err(error),
-            _ => Spare::prepare(&*self.options.files, &self.dir, bytes),
+            _ => Spare::prepare(&*self.options.files, &self.dir, bytes, self.room()),
         };
         spare.map_err(|e| e.storage(Operation::Flush))
+    }
+
+    /// How the next segment gets its space: as the flushes into this one were large or small.
+    fn room(&self) -> Room {
+        if self.at > (self.sequence - self.first) * LARGE_FLUSH {
+            Room::Reserved
+        } else {
+            Room::Zeros
+        }
     }
 
     /// Has the next segment made ready once this one is half full.
@@ -170,7 +185,7 @@ impl Writer {
         {
             let bytes = self.options.bytes_of(self.segment.number.saturating_add(1));
             let files = Arc::clone(&self.options.files);
-            self.preparing = Preparing::start(files, self.dir.clone(), bytes);
+            self.preparing = Preparing::start(files, self.dir.clone(), bytes, self.room());
         }
     }
 

@@ -1,4 +1,5 @@
-//! Servers on real directories: one is started again with its directory, and without it.
+//! Servers on real directories: one is started again with its directory, with a damaged one, and
+//! without it.
 
 use crate::tcp::cluster::{DEADLINE, decided, eventually, loopback, start_system};
 use crate::tcp::recorder::payload;
@@ -12,7 +13,7 @@ use omnipaxos_kompact::identity::{Admission, Refusal};
 use omnipaxos_kompact::spawn::{ReplicaHandle, ReplicaSpec, RouterHandle};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 const NODES: [NodeId; 3] = [1, 2, 3];
@@ -82,10 +83,8 @@ fn meet(servers: &BTreeMap<NodeId, Server>, address: SocketAddr, pid: NodeId) {
     }
 }
 
-#[test]
-fn a_directory_lets_its_server_in_again_and_a_new_one_does_not() {
-    let top = TempDir::new().unwrap();
-    let dir = |pid: NodeId| top.path().join(pid.to_string());
+/// Three servers of configuration 1 on new directories.
+fn three_servers(dir: impl Fn(NodeId) -> PathBuf) -> BTreeMap<NodeId, Server> {
     let mut servers = BTreeMap::new();
     for pid in NODES {
         let server = Server::start(&create(&dir(pid), pid), loopback());
@@ -93,6 +92,53 @@ fn a_directory_lets_its_server_in_again_and_a_new_one_does_not() {
         servers.insert(pid, server);
         meet(&servers, address, pid);
     }
+    servers
+}
+
+/// Changes a byte of the last flush, in front of its 24 bytes of footer.
+fn damage_the_last_flush(dir: &Path) {
+    let path = dir.join("0000000001.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[last - 30] ^= 0x10;
+    std::fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_last_flush_costs_the_vote_until_the_others_give_it_back() {
+    let top = TempDir::new().unwrap();
+    let dir = |pid: NodeId| top.path().join(pid.to_string());
+    let mut servers = three_servers(dir);
+    for number in 0..10 {
+        servers[&2].propose(number);
+    }
+    let address = servers.remove(&3).unwrap().kill();
+    drop(open(&dir(3), 3).unwrap());
+    damage_the_last_flush(&dir(3));
+    let engine = open(&dir(3), 3).unwrap();
+    assert_eq!(engine.suspects(), Ok(vec![1]));
+    servers.insert(3, Server::start(&engine, address));
+    meet(&servers, address, 3);
+    eventually("the others give it its vote back", || {
+        let status = servers[&3].replica.client().status().wait_timeout(DEADLINE);
+        status.unwrap().unwrap().recovery.is_none()
+    });
+    eventually("that is durable", || engine.suspects() == Ok(vec![]));
+    drop(engine);
+    // Now its vote is needed.
+    servers.remove(&1).unwrap().kill();
+    assert_eq!(servers[&3].propose(10), 10);
+    assert_eq!(servers[&2].decided_index(), 11);
+    for server in servers.into_values() {
+        server.kill();
+    }
+}
+
+#[test]
+fn a_directory_lets_its_server_in_again_and_a_new_one_does_not() {
+    let top = TempDir::new().unwrap();
+    let dir = |pid: NodeId| top.path().join(pid.to_string());
+    let mut servers = three_servers(dir);
     for number in 0..10 {
         servers[&3].propose(number);
     }
