@@ -101,21 +101,15 @@ pub(super) fn create(dir: &Path, owner: Owner, options: Options) -> Result<Parts
 
 /// Creates the directory and those above it, durably.
 fn create_dir(files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
-    let is_new = |dir: &&Path| {
-        let absent = |e: io::Error| e.kind() == io::ErrorKind::NotFound;
-        files.list(dir).is_err_and(absent)
-    };
-    let above = || dir.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
-    let new: Vec<&Path> = above().take_while(is_new).collect();
     files.create_dir(dir).map_err(FileError::of(dir, "creating the directory"))?;
-    // Also where the directory itself exists: an interrupted creation may have left it.
-    for created in new.into_iter().rev().chain([dir]) {
-        let parent = match created.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-            Some(parent) => parent,
-            None => continue,
-        };
-        files.sync_dir(parent).map_err(FileError::of(parent, "making the directory durable"))?;
+    // All of those above: an interrupted creation may have made any of them.
+    for (distance, above) in dir.ancestors().skip(1).enumerate() {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match files.sync_dir(above) {
+            // What this user may not even open has not been made by it.
+            Err(e) if distance > 0 && e.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced.map_err(FileError::of(above, "making the directory durable"))?,
+        }
     }
     Ok(())
 }

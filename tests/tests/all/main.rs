@@ -4,6 +4,7 @@
 
 mod amnesia;
 mod architecture;
+mod durable;
 mod model;
 mod recovery;
 mod simulated_disk;

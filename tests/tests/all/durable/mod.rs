@@ -1,0 +1,3 @@
+//! Storage on disks that break.
+
+mod crashes;
