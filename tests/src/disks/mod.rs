@@ -1,11 +1,13 @@
 //! What the durable storage is tested on: a disk in memory that breaks where a test wants it to, a
 //! workload whose every state is known, and replicas in a process that can be killed.
 
+mod damage;
 mod disk;
 mod file;
 mod image;
 mod workload;
 
+pub use damage::{Sound, Verdict};
 pub use disk::{Crash, Fault, MemoryDisk, Plan};
 pub use image::{GroupImage, Image};
 pub use workload::{Progress, Workload};

@@ -1,3 +1,5 @@
 //! Storage on disks that break.
 
 mod crashes;
+mod damage;
+mod errors;
