@@ -4,12 +4,19 @@
 mod damage;
 mod disk;
 mod file;
+mod flips;
 mod image;
+mod kills;
+mod replicate;
+mod reported;
 mod workload;
 
 pub use damage::{Sound, Verdict};
 pub use disk::{Crash, Fault, MemoryDisk, Plan};
+pub use flips::flip_bits;
 pub use image::{GroupImage, Image};
+pub use kills::{Report, kill_often};
+pub use replicate::replicate;
 pub use workload::{Progress, Workload};
 
 /// Servers and cluster of the tests on disks.
