@@ -6,7 +6,7 @@ use omnipaxos_core::leader_election::{
     BallotLeaderElection, ElectionConfig, HeartbeatMessage, NodeId,
 };
 use omnipaxos_core::paxos::{Message, Paxos, PaxosConfig, TrimError};
-use omnipaxos_core::storage::{ConfigId, Storage};
+use omnipaxos_core::storage::{ConfigId, PaxosState, Storage};
 use omnipaxos_kompact::durable::{Engine, OpenError, Options, Owner, RemoveError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;

@@ -182,6 +182,10 @@ impl PaxosState for ReportedState {
         self.inner.load()
     }
 
+    fn suspect(&self) -> bool {
+        self.inner.suspect()
+    }
+
     fn store(&mut self, state: &State) -> Result<(), StorageError> {
         let mut shared = self.shared.lock();
         shared.digest.state = Some(hash(state));

@@ -55,9 +55,9 @@ type Parts = (DurableSequence, DurableState);
 struct Run {
     rng: Rng,
     options: Options,
-    /// `None` between closing and opening again.
+    /// Both `None` between closing and opening again.
     engine: Option<Engine>,
-    members: DurableMembers,
+    members: Option<DurableMembers>,
     parts: BTreeMap<ConfigId, Parts>,
     next_number: u64,
     progress: Progress,
@@ -99,7 +99,7 @@ impl Workload {
                 let rng = Rng::new(self.seed);
                 let parts = BTreeMap::new();
                 let next_number = 1;
-                let engine = Some(engine);
+                let (engine, members) = (Some(engine), Some(members));
                 Run { rng, options, engine, members, parts, next_number, progress }
                     .run(self.steps, dir)
             }
@@ -126,7 +126,7 @@ impl Workload {
             rng: Rng::new(1),
             options: Self::options(disk),
             engine: Some(engine.clone()),
-            members: engine.members().map_err(|e| e.to_string())?,
+            members: Some(engine.members().map_err(|e| e.to_string())?),
             parts: BTreeMap::new(),
             next_number: 1_000_000,
             progress,
@@ -185,9 +185,9 @@ impl Run {
             self.progress.broken = Some("opened twice".to_owned());
         }
         drop(busy);
-        self.engine = None;
+        (self.engine, self.members) = (None, None);
         let engine = Engine::open(dir, OWNER, self.options.clone()).map_err(|e| e.to_string())?;
-        self.members = engine.members().map_err(|e| e.to_string())?;
+        self.members = Some(engine.members().map_err(|e| e.to_string())?);
         if engine.storage_id() != storage_id {
             self.progress.broken = Some("another storage id".to_owned());
         }
@@ -203,13 +203,14 @@ impl Run {
         let mut members = self.progress.members.last().cloned().unwrap_or_default();
         members.insert(pid, binding);
         self.progress.members.push(members);
-        match self.members.record(pid, binding) {
+        let store = self.members.as_mut().ok_or("no engine is open")?;
+        match store.record(pid, binding) {
             Ok(()) => {
                 self.progress.members_acknowledged = self.progress.members.len() - 1;
                 Ok(())
             }
             Err(error) => {
-                if self.members.record(pid, binding) != Err(error.clone()) {
+                if store.record(pid, binding) != Err(error.clone()) {
                     self.progress.broken = Some(format!("recorded after {error}"));
                 }
                 Err(error.to_string())
