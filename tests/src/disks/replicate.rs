@@ -209,8 +209,8 @@ impl Server {
     fn go_on(&mut self) -> Result<(), Failure> {
         let next: Vec<ConfigId> = self
             .nodes
-            .iter()
-            .filter_map(|(_, node)| Some(node.paxos.stop_sign()?.config_id))
+            .values()
+            .filter_map(|node| Some(node.paxos.stop_sign()?.config_id))
             .filter(|next| self.nodes.last_key_value().is_some_and(|(last, _)| next > last))
             .collect();
         for config_id in next {
