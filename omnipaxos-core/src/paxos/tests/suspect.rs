@@ -202,7 +202,8 @@ fn s3_attempts_from_before_the_loss_are_not_answered() {
     assert!(promise_of(&lab.get(3, prepare(n, 3, n, 2, 1, None))).recovering);
 }
 
-/// Every attempt since the first answer was begun after the loss; a later answer takes nothing back.
+/// Every attempt since the first answer was begun after the loss; a later answer takes nothing
+/// back.
 #[test]
 fn s3_each_attempt_since_the_first_answer_will_do() {
     let mut lab = bound();
