@@ -295,6 +295,19 @@ fn beyond_2_forwarding_is_coalesced_and_repeated_by_ticks_only() {
     }
 }
 
+/// The time until a resend, and the turn of the peers, begin with the proposal.
+#[test]
+fn beyond_2_a_proposal_is_not_sent_again_earlier_because_its_server_was_idle() {
+    for idle in 1..12 {
+        let mut lab = Lab::follower(PaxosConfig::default(), ballot(2, 2), &[], 0);
+        assert_eq!(lab.ticks(idle), []);
+        lab.paxos.propose_normal("a").unwrap();
+        assert_eq!(names(&lab.sent()), [(2, "Propose")]);
+        assert_eq!(lab.ticks(4), [], "idle for {idle} ticks");
+        assert_eq!(names(&lab.ticks(1)), [(2, "Propose")], "idle for {idle} ticks");
+    }
+}
+
 #[test]
 fn beyond_2_forwarding_respects_the_window() {
     let config = PaxosConfig { window_bytes: 50, accept_frame_bytes: 40, ..PaxosConfig::default() };
