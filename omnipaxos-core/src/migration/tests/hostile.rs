@@ -4,6 +4,9 @@ use super::world::{Donor, Faults, Held, Nature, Rng, World, log, target};
 use crate::migration::{IndexRange, MigrationConfig, Ranges};
 use std::collections::BTreeSet;
 
+/// Ticks in which the server restarts, and donors come and go.
+const UNREST: u64 = 300;
+
 /// Ticks within which each run must end.
 const LIMIT: u64 = 3000;
 
@@ -66,7 +69,8 @@ fn run(seed: u64) -> (u64, usize) {
         let progress = world.migration.progress();
         assert!(world.now < LIMIT, "seed {seed}: not done: {progress:?}");
         world.tick();
-        match rng.below(200) {
+        match rng.below(100) {
+            _ if world.now > UNREST => {}
             0 => world.restart(target.clone(), config.clone()),
             1 => {
                 let pid = 1 + rng.below(11);
@@ -75,7 +79,7 @@ fn run(seed: u64) -> (u64, usize) {
                     world.migration.add_donor(pid).expect("a donor");
                 }
             }
-            2 if world.now < 300 => {
+            2 => {
                 let (pid, nature) = (20 + rng.below(3), nature(&mut rng, verified));
                 guilty.extend(CAUGHT.contains(&nature).then_some(pid));
                 world.add(pid, Donor::new(all.clone(), nature, rate));
