@@ -14,10 +14,14 @@ const OVERDUE: u64 = 8;
 
 /// How often in a row requests are lost until nothing is expected of a donor any more. It is still
 /// asked, now and then.
-const GONE: u32 = 4;
+const GONE: u32 = 5;
 
-/// How many times pauses and patience are doubled at the most.
-const DOUBLINGS: u32 = 4;
+/// How many times a pause is doubled at the most. A lossy link looks like a donor that is dead, so
+/// pauses stay short.
+const PAUSE_DOUBLINGS: u32 = 2;
+
+/// How many times a timeout is doubled at the most.
+const PATIENCE_DOUBLINGS: u32 = 4;
 
 /// The first pause after a blame, in timeouts; each next one is twice as long.
 const BAN: u64 = 16;
@@ -157,9 +161,9 @@ impl Donor {
     pub(super) fn answered(&mut self, asked: Asked, now: u64) -> bool {
         let Some(at) = self.in_flight.iter().position(|request| request.asked == asked) else {
             if self.silences > 0 {
-                self.patience = (self.patience + 1).min(DOUBLINGS);
-                self.revive(now);
+                self.patience = (self.patience + 1).min(PATIENCE_DOUBLINGS);
             }
+            self.revive(now);
             return false;
         };
         for earlier in &mut self.in_flight[..at] {
@@ -211,7 +215,7 @@ impl Donor {
     }
 
     fn pause(&mut self, now: u64, resend: u64) {
-        let pause = resend << self.silences.min(DOUBLINGS);
+        let pause = resend << self.silences.min(PAUSE_DOUBLINGS);
         self.silences = self.silences.saturating_add(1);
         self.rests_until = now.saturating_add(pause);
     }

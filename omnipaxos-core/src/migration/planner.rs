@@ -271,8 +271,7 @@ impl Migration {
             .is_some_and(|donor| donor.answered(Asked::Blocks(m.first), now));
         let List::Fetching(fetching) = &mut self.list else { return Ok(()) };
         let next = fetching.blocks.len() as u64;
-        let expected = fetching.donor == Some(from) && m.first == next;
-        if !asked || !expected || m.end != fetching.anchor.end {
+        if !asked || m.first != next || m.end != fetching.anchor.end {
             return Ok(());
         }
         let last = m.blocks.last().is_some_and(|block| block.end == m.end);

@@ -2,7 +2,7 @@
 
 use super::world::{Donor, Faults, Held, Nature, Rng, World, log, offer, target};
 use crate::digest::SNAPSHOT_CHUNK;
-use crate::migration::{Blame, MigrationConfig, Ranges};
+use crate::migration::{Blame, IndexRange, MigrationConfig, Ranges};
 use crate::storage::Records;
 use bytes::Bytes;
 
@@ -120,6 +120,26 @@ fn m5_a_snapshot_that_never_comes_gives_way_to_another() {
     world.add(2, Donor::new(trimmed(&log, 900, Some(&other)), Nature::NoSnapshot, 64 << 10));
     world.run(2000);
     check(&world, &data, trimmed(&log, 700, None).first);
+}
+
+#[test]
+fn m5_a_snapshot_that_ends_within_a_block_is_fetched_once_and_another_asked_for() {
+    let log = log(1, 1000, true, |_| 1000);
+    let data = snapshot(2 * SNAPSHOT_CHUNK);
+    let mut held = trimmed(&log, 700, None);
+    let end = held.first + 3;
+    held.held.remove(IndexRange::new(0, end));
+    held.first = end;
+    held.snapshot = Some((offer(end, &data), data.clone()));
+    let mut world = world(1, &log, true);
+    world.add(1, Donor::new(held, Nature::Honest, 64 << 10));
+    for _ in 0..300 {
+        world.tick();
+    }
+    // The world asserts that no chunk is stored twice.
+    check(&world, &data, end);
+    assert_eq!(world.needs, [end]);
+    assert!(!world.migration.is_done());
 }
 
 #[test]
