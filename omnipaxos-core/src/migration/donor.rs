@@ -69,7 +69,9 @@ pub(super) struct Donor {
     stalls: u32,
     /// The tick of its last answer.
     answered: u64,
-    /// Answers came after they were given up: doubles the timeout each time.
+    /// What was given up because it did not answer: an answer that comes all the same is late.
+    given_up: Vec<Asked>,
+    /// Late answers: each doubles the timeout.
     patience: u32,
     /// How long segments take at the most, in eighths of a tick; falls slowly.
     latency: Option<u64>,
@@ -89,6 +91,7 @@ impl Donor {
             offers_from: now,
             stalls: 0,
             answered: now,
+            given_up: Vec::new(),
             patience: 0,
             latency: None,
             bytes: 0,
@@ -159,8 +162,15 @@ impl Donor {
 
     /// It has answered `asked`; `false` where that was not, or is no longer, on its way.
     pub(super) fn answered(&mut self, asked: Asked, now: u64) -> bool {
+        let late = match self.given_up.iter().position(|given_up| alike(*given_up, asked)) {
+            Some(at) => {
+                self.given_up.remove(at);
+                true
+            }
+            None => false,
+        };
         let Some(at) = self.in_flight.iter().position(|request| request.asked == asked) else {
-            if self.silences > 0 {
+            if late {
                 self.patience = (self.patience + 1).min(PATIENCE_DOUBLINGS);
             }
             self.revive(now);
@@ -202,14 +212,18 @@ impl Donor {
     /// Forgets requests that count as lost.
     pub(super) fn give_up(&mut self, now: u64, resend: u64) {
         let (timeout, answered) = (resend << self.patience, self.answered);
-        let mut silent = false;
+        let (mut silent, mut given_up) = (false, Vec::new());
         self.in_flight.retain(|request| {
             let waits = now.saturating_sub(request.sent.max(answered)) >= timeout;
             let overdue = now.saturating_sub(request.sent) >= timeout.saturating_mul(OVERDUE);
             silent |= waits;
+            if waits {
+                given_up.push(request.asked);
+            }
             !waits && !overdue && request.overtaken < OVERTAKEN
         });
         if silent {
+            self.given_up = given_up;
             self.pause(now, resend);
         }
     }
@@ -270,5 +284,13 @@ impl Donor {
             blame: self.blame,
             blames: self.blames,
         }
+    }
+}
+
+/// Whether an answer to the one may be an answer to the other: segments may be cut short.
+fn alike(one: Asked, other: Asked) -> bool {
+    match (one, other) {
+        (Asked::Segment(one), Asked::Segment(other)) => one.from == other.from,
+        _ => one == other,
     }
 }

@@ -306,7 +306,7 @@ impl Migration {
             return Err(Blame::Impossible("a StopSign within the log"));
         }
         let (good, result) = self.list.verify(self.target.config_id, start, &records);
-        let asked = Asked::Segment(asked.unwrap_or_default());
+        let asked = Asked::Segment(asked.unwrap_or(IndexRange::new(start, start)));
         if good > 0 {
             donor.answered(asked, self.now);
         } else {
