@@ -57,6 +57,8 @@ pub(super) struct Donor {
     in_flight: Vec<Request>,
     /// How many times in a row it left requests unanswered.
     silences: u32,
+    /// How many times in a row its answers were of no use.
+    declines: u32,
     /// It is not asked before this tick.
     rests_until: u64,
     /// Nothing that it says counts before this tick.
@@ -84,6 +86,7 @@ impl Donor {
             holding: None,
             in_flight: Vec::new(),
             silences: 0,
+            declines: 0,
             rests_until: now,
             banned_until: now,
             blames: 0,
@@ -125,7 +128,7 @@ impl Donor {
 
     /// Whether it answers promptly, so that it may take over from others.
     pub(super) fn prompt_latency(&self, now: u64, window: usize) -> Option<u64> {
-        let prompt = self.silences == 0 && self.may_ask(now, window);
+        let prompt = self.in_vain() == 0 && self.may_ask(now, window);
         self.latency.filter(|_| prompt).map(|latency| latency / 8)
     }
 
@@ -192,13 +195,29 @@ impl Donor {
     fn revive(&mut self, now: u64) {
         self.silences = 0;
         self.answered = now;
+        if self.declines == 0 {
+            self.rests_until = now;
+        }
+    }
+
+    /// Its answer was of use.
+    pub(super) fn useful(&mut self, now: u64) {
+        self.declines = 0;
         self.rests_until = now;
+    }
+
+    /// How often in a row asking it was in vain: others are asked first, or several such donors
+    /// could keep a segment among themselves.
+    pub(super) fn in_vain(&self) -> u32 {
+        self.silences.saturating_add(self.declines)
     }
 
     /// It does not want to, or cannot, answer `asked` now.
     pub(super) fn declined(&mut self, asked: Asked, now: u64, resend: u64) {
         if self.answered(asked, now) {
-            self.rests_until = now.saturating_add(resend);
+            let pause = resend << self.declines.min(PAUSE_DOUBLINGS);
+            self.declines = self.declines.saturating_add(1);
+            self.rests_until = now.saturating_add(pause);
         }
     }
 

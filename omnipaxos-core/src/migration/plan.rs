@@ -210,7 +210,7 @@ impl Migration {
         while !free.is_empty() {
             let mut able: Vec<_> =
                 self.donors.iter().filter(|(_, donor)| self.may_ask(donor)).collect();
-            able.sort_by_key(|(pid, donor)| (donor.in_flight().len(), **pid));
+            able.sort_by_key(|(pid, donor)| (donor.in_vain(), donor.in_flight().len(), **pid));
             let found = able.iter().find_map(|(pid, donor)| {
                 Some((**pid, self.choose(&free, &donor.holding.as_ref()?.held)?))
             });

@@ -309,6 +309,7 @@ impl Migration {
         let asked = Asked::Segment(asked.unwrap_or(IndexRange::new(start, start)));
         if good > 0 {
             donor.answered(asked, self.now);
+            donor.useful(self.now);
         } else {
             // Less than a block: it cannot be verified.
             donor.declined(asked, self.now, u64::from(self.config.resend_ticks));
