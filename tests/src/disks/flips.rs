@@ -5,7 +5,7 @@ use super::image::Image;
 use super::replicate::owner;
 use crate::sim::Rng;
 use omnipaxos_core::storage::{Commit, PaxosState, ProposalId, RecordsBuilder, Sequence, State};
-use omnipaxos_kompact::durable::{Engine, Options};
+use omnipaxos_kompact::durable::{Engine, OpenError, Options};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
@@ -43,6 +43,9 @@ pub fn flip_bits(
     drop((sequence, state));
     let (whole, _) = Image::of(&engine)?;
     drop(engine);
+    if judge(&dir, &whole) != Verdict::WithoutEffect {
+        return Err("the log is not whole before any flip".into());
+    }
     let mut files = Vec::new();
     for entry in fs::read_dir(&dir)? {
         let path = entry?.path();
@@ -80,8 +83,10 @@ pub fn flip_bits(
 }
 
 fn judge(dir: &Path, whole: &Image) -> Verdict {
-    let Ok(engine) = Engine::open(dir, owner(1), Options::default()) else {
-        return Verdict::Detected;
+    let engine = match Engine::open(dir, owner(1), Options::default()) {
+        Ok(engine) => engine,
+        Err(OpenError::Damaged { .. }) => return Verdict::Detected,
+        Err(_) => return Verdict::Wrong,
     };
     let Ok((image, suspects)) = Image::of(&engine) else {
         return Verdict::Wrong;
