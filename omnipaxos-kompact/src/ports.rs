@@ -40,6 +40,8 @@ impl Port for LeaderElectionPort {
 pub enum ElectionRequest {
     /// The replica's promise has risen (protocol line B5).
     Promised(Ballot),
+    /// The replica leads in this ballot, with the promises of a prepare quorum.
+    Prepared(Ballot),
     /// The user prefers another leader.
     SetPriority(u32),
 }

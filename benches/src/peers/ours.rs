@@ -91,6 +91,9 @@ impl Peer for OurPeer {
     fn take_outgoing(&mut self, to: &mut Vec<(NodeId, OurMessage)>) -> Result<(), PeerError> {
         let messages = self.replica.get_outgoing_msgs();
         self.election.handle_promised(self.replica.promised());
+        if self.replica.is_leader() {
+            self.election.handle_prepared(self.replica.promised());
+        }
         let heartbeats = self.election.get_outgoing_msgs();
         to.extend(heartbeats.into_iter().map(|m| (m.to, OurMessage::Heartbeat(m))));
         to.extend(messages.into_iter().map(|m| (m.to, OurMessage::Replica(m))));

@@ -16,8 +16,8 @@ use crate::storage::ConfigId;
 ///
 /// 1. [`tick`](Self::tick) at a steady pace, [`handle_message`](Self::handle_message) for each
 ///    heartbeat that arrives, [`handle_promised`](Self::handle_promised) whenever the replica's
-///    promise has risen, [`set_priority`](Self::set_priority) and
-///    [`set_healthy`](Self::set_healthy) at will;
+///    promise has risen, [`handle_prepared`](Self::handle_prepared) when it has become leader,
+///    [`set_priority`](Self::set_priority) and [`set_healthy`](Self::set_healthy) at will;
 /// 2. hand each [`Leader`] that comes back to the replica;
 /// 3. after each of these calls, send what [`get_outgoing_msgs`](Self::get_outgoing_msgs) returns.
 ///    Any message may be lost, delayed, duplicated or overtaken.
@@ -64,6 +64,8 @@ pub struct BallotLeaderElection {
     leader: Ballot,
     /// The highest ballot that was returned as `Leader`; at most `leader`.
     elected: Ballot,
+    /// The own ballot in which the replica has the promises of a prepare quorum.
+    prepared: Ballot,
     /// The highest `n` ever seen: the next own ballot lies above it.
     highest_n: u64,
     /// The tick since which enough servers are connected to stand.
@@ -109,6 +111,7 @@ impl BallotLeaderElection {
             ballot: Ballot::new(0, config.priority, pid),
             leader: config.promised,
             elected: Ballot::default(),
+            prepared: Ballot::default(),
             highest_n: config.promised.n,
             able_since: None,
             settled_since: None,
@@ -174,6 +177,17 @@ impl BallotLeaderElection {
             self.follow(promised);
             self.publish();
         }
+    }
+
+    /// The replica leads in `ballot` and has the promises of a prepare quorum: from now on this
+    /// server needs no more than its accept quorum to stay leader in it.
+    ///
+    /// Only where the prepare quorum is the larger one does it matter: a leader that lost it before
+    /// it had the promises could neither decide anything nor would anybody stand against it.
+    /// Without these calls a leader needs both quorums for as long as it leads.
+    pub fn handle_prepared(&mut self, ballot: Ballot) {
+        self.prepared = ballot;
+        self.publish();
     }
 
     /// Prefers this server as leader more, or less, than before; takes effect from the next tick
@@ -244,8 +258,9 @@ impl BallotLeaderElection {
         self.ballot
     }
 
-    /// Whether enough servers answered within the last timeout: for a leader its accept quorum,
-    /// for any other server what it needs to be elected, the larger of both quorums.
+    /// Whether enough servers answered within the last timeout: for a leader that has its promises
+    /// the accept quorum, for any other server what it needs to be elected, the larger of both
+    /// quorums.
     #[must_use]
     pub fn is_quorum_connected(&self) -> bool {
         self.status.quorum_connected
@@ -404,8 +419,8 @@ impl BallotLeaderElection {
         Some(Leader::new(self.ballot))
     }
 
-    /// To stand, a server needs a prepare quorum; and the accept quorum, or it would lead for
-    /// nothing.
+    /// To stand, and until it has the promises, a server needs a prepare quorum; and the accept
+    /// quorum, or it would lead for nothing.
     fn can_stand(&self, view: &View) -> bool {
         let needed = self.quorum.prepare().max(self.quorum.accept());
         self.healthy && view.connected >= needed
@@ -414,8 +429,8 @@ impl BallotLeaderElection {
     /// Notes what this server knows first-hand; when that has changed, tells the peers at once.
     fn publish(&mut self) {
         let view = self.view();
-        let leads = self.ballot.n > 0;
-        let quorum_connected = if leads {
+        let prepared = self.ballot.n > 0 && self.prepared == self.ballot;
+        let quorum_connected = if prepared {
             self.healthy && view.connected >= self.quorum.accept()
         } else {
             self.can_stand(&view)

@@ -139,6 +139,10 @@ impl Provide<LeaderElectionPort> for LeaderElectionComponent {
                 self.election.handle_promised(ballot);
                 self.emit(None);
             }
+            ElectionRequest::Prepared(ballot) => {
+                self.election.handle_prepared(ballot);
+                self.emit(None);
+            }
             ElectionRequest::SetPriority(priority) => self.set_priority(priority),
         }
         Handled::OK

@@ -160,6 +160,9 @@ impl Sim {
             node.reported = promised;
             node.election.handle_promised(promised);
         }
+        if node.paxos.is_leader() {
+            node.election.handle_prepared(promised);
+        }
         let recovered = node.recovering && !node.paxos.is_recovering();
         if recovered {
             node.recovering = false;

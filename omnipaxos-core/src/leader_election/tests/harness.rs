@@ -3,6 +3,7 @@
 use crate::leader_election::{
     Ballot, BallotLeaderElection, ElectionConfig, Heartbeat, HeartbeatMessage, Leader, NodeId,
 };
+use crate::quorum::Quorum;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Instants of virtual time in one tick.
@@ -260,8 +261,22 @@ impl Cluster {
                     server.promised = ballot;
                     election.handle_promised(ballot);
                     self.send(to);
+                    self.promised(ballot);
                 }
             }
+        }
+    }
+
+    /// The owner of `ballot` hears at once of the last promise that it needs.
+    fn promised(&mut self, ballot: Ballot) {
+        let promises = self.servers.values().filter(|server| server.promised == ballot).count();
+        let majority = Quorum::majority(self.servers.len());
+        let owner = self.servers.get_mut(&ballot.pid).unwrap();
+        if promises >= owner.config.quorum.unwrap_or(majority).prepare()
+            && let Some(election) = owner.election.as_mut()
+        {
+            election.handle_prepared(ballot);
+            self.send(ballot.pid);
         }
     }
 

@@ -277,6 +277,12 @@ fn b2_flexible_quorums_more_to_be_elected_than_to_lead() {
     assert_eq!(run(&mut election, 50, up_to(2)), [], "two peers do not elect");
     assert!(!election.is_quorum_connected());
     assert_eq!(run(&mut election, 50, up_to(3)).len(), 1, "three do");
+    assert!(election.is_quorum_connected());
+    assert_eq!(run(&mut election, 50, up_to(2)), []);
+    assert!(!election.is_quorum_connected(), "three peers have to promise first");
+    election.handle_prepared(Ballot::new(1, 0, 1));
+    assert!(!election.is_quorum_connected(), "that was another ballot");
+    election.handle_prepared(election.ballot());
     assert_eq!(run(&mut election, 50, up_to(1)), []);
     assert!(election.is_quorum_connected(), "one peer accepts");
     assert_eq!(run(&mut election, 50, up_to(0)), []);

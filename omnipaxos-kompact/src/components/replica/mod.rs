@@ -72,6 +72,8 @@ where
     /// Where the indications of decided entries have come to.
     next_index: u64,
     promised: Ballot,
+    /// The ballot of which the election knows that this server leads in it.
+    prepared: Ballot,
     leader: Option<NodeId>,
     halted: bool,
     admission: Option<Admission>,
@@ -106,6 +108,7 @@ where
             drain_is_scheduled: false,
             next_index: read_from.unwrap_or_else(|| paxos.first_index()),
             promised: paxos.promised(),
+            prepared: Ballot::default(),
             leader: None,
             halted: false,
             admission: None,
@@ -294,6 +297,10 @@ where
         if promised > self.promised {
             self.promised = promised;
             self.election.trigger(ElectionRequest::Promised(promised));
+        }
+        if leader == Some(self.pid) && promised != self.prepared {
+            self.prepared = promised;
+            self.election.trigger(ElectionRequest::Prepared(promised));
         }
         if leader != self.leader {
             self.leader = leader;

@@ -20,13 +20,13 @@ fn a_higher_priority_takes_the_leadership_over() {
     assert_eq!(cluster.same_log(20), (0..20).collect::<Vec<_>>());
 }
 
-/// Names one leader for ever, and writes down what the replica promises.
+/// Names one leader for ever, and writes down what the replica reports.
 #[derive(ComponentDefinition)]
 struct FixedElection {
     ctx: ComponentContext<Self>,
     port: ProvidedPort<LeaderElectionPort>,
     ballot: Ballot,
-    promised: Arc<Mutex<Ballot>>,
+    reports: Arc<Mutex<Vec<ElectionRequest>>>,
 }
 
 impl ComponentLifecycle for FixedElection {
@@ -50,9 +50,7 @@ impl Actor for FixedElection {
 
 impl Provide<LeaderElectionPort> for FixedElection {
     fn handle(&mut self, request: ElectionRequest) -> HandlerResult {
-        if let ElectionRequest::Promised(ballot) = request {
-            *self.promised.lock().unwrap() = ballot;
-        }
+        self.reports.lock().unwrap().push(request);
         Handled::OK
     }
 }
@@ -63,13 +61,13 @@ fn another_election_can_be_plugged_in() {
     let ballot = Ballot::new(7, 0, 2);
     let mut running = Vec::new();
     for server in cluster.servers.values() {
-        let promised = Arc::new(Mutex::new(Ballot::default()));
-        let of_election = Arc::clone(&promised);
+        let reports = Arc::new(Mutex::new(Vec::new()));
+        let of_election = Arc::clone(&reports);
         let election = server.system.create(move || FixedElection {
             ctx: ComponentContext::uninitialised(),
             port: ProvidedPort::uninitialised(),
             ballot,
-            promised: of_election,
+            reports: of_election,
         });
         let spec = ReplicaSpec::new(1, vec![1, 2, 3], memory());
         let (system, router) = (&server.system, &server.router);
@@ -79,16 +77,20 @@ fn another_election_can_be_plugged_in() {
         prepared.subscribe(&recorder);
         let handle = prepared.start(system).unwrap();
         system.start(&election);
-        running.push((handle, recorder, records, promised));
+        running.push((handle, recorder, records, reports));
     }
     let answers: Vec<_> =
         (0..100).map(|n| running[0].0.client().propose(crate::tcp::recorder::payload(n))).collect();
     for answer in answers {
         crate::tcp::cluster::decided(answer);
     }
-    for (_, _, records, promised) in &running {
+    for (pid, (_, _, records, reports)) in (1..).zip(&running) {
         eventually("all entries", || records.numbers().len() == 100);
         eventually("they follow server 2", || records.lock().leader == Some(2));
-        eventually("the promise is reported", || *promised.lock().unwrap() == ballot);
+        let mut expected = vec![ElectionRequest::Promised(ballot)];
+        if pid == ballot.pid {
+            expected.push(ElectionRequest::Prepared(ballot));
+        }
+        eventually("promises are reported", || *reports.lock().unwrap() == expected);
     }
 }
