@@ -1,7 +1,7 @@
 //! What the engine asks of a file system; tests put faults in between.
 
 use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -122,7 +122,7 @@ impl RawFile for File {
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<bool> {
-        match fallocate(self, FallocateFlags::empty(), 0, bytes) {
+        match retry_on_intr(|| fallocate(self, FallocateFlags::empty(), 0, bytes)) {
             Ok(()) => Ok(true),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
             Err(error) => Err(error.into()),
