@@ -163,7 +163,8 @@ impl Sim {
             disk.set_room(None);
         }
         self.crash(slot);
-        if self.rng.chance(30) && self.is_spare(slot) {
+        // A flush that failed during a pause may come to light after the healing.
+        if self.rng.chance(30) && self.healing.is_none() && self.is_spare(slot) {
             self.servers[slot].dead = true;
             self.stats.path("server down for good");
             return;

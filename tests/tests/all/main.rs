@@ -5,6 +5,7 @@
 mod amnesia;
 mod architecture;
 mod durable;
+mod fuzz;
 mod model;
 mod recovery;
 mod simulated_disk;

@@ -25,6 +25,9 @@ pub(super) struct Promises {
     seen: (u64, u64),
     /// How often something was sent again without progress since.
     repeats: u32,
+    /// How often that may be before another source is tried. It grows: over a slow link a long log
+    /// takes longer than the first try.
+    patience: u32,
 }
 
 /// The peer whose log is adopted, and what of its undecided tail is here. Only a complete one is
@@ -48,7 +51,8 @@ pub(super) struct Adopted {
     pub(super) len: u64,
 }
 
-/// How often a source is asked for the same part before another one is tried.
+/// How often a source is asked for the same part before another one is tried; twice as often each
+/// time that all of them were.
 const SOURCE_REPEATS: u32 = 3;
 
 impl Promises {
@@ -63,6 +67,7 @@ impl Promises {
             waited: 0,
             seen: (0, 0),
             repeats: 0,
+            patience: SOURCE_REPEATS,
         }
     }
 
@@ -240,7 +245,7 @@ impl Promises {
         if let Some(source) = &mut self.source {
             source.asked = None;
         }
-        if self.repeats > SOURCE_REPEATS {
+        if self.repeats > self.patience {
             self.repeats = 0;
             self.try_another(r);
         }
@@ -262,6 +267,7 @@ impl Promises {
                 return;
             }
             self.avoided.clear();
+            self.patience = self.patience.saturating_mul(2);
         }
         self.avoided.insert(slow);
         self.source = None;
