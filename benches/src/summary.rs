@@ -88,6 +88,7 @@ pub struct Row {
     /// `None`, here and below: nothing was decided, the cluster stalled.
     pub p50: Option<f64>,
     /// The same in 99 of 100 seeds.
+    #[serde(skip)]
     pub p99: Option<f64>,
     /// The same in all seeds.
     pub max: Option<f64>,
@@ -96,15 +97,20 @@ pub struct Row {
     /// The share of seeds that stalled.
     pub stalled: f64,
     /// Leader changes up to that decision: the most of any seed.
+    #[serde(skip)]
     pub changes_before: u64,
     /// The mean of the changes after.
+    #[serde(skip)]
     pub changes_after_mean: f64,
     /// The longest time without a decision after the first one, of any seed.
+    #[serde(skip)]
     pub longest_gap: f64,
     /// The share of seeds in which, after the first decision, nothing was decided for more than one
     /// timeout.
+    #[serde(skip)]
     pub interrupted: f64,
     /// Seeds.
+    #[serde(skip)]
     pub seeds: u64,
 }
 

@@ -17,6 +17,7 @@ use crate::storage::ConfigId;
 /// 1. [`tick`](Self::tick) at a steady pace, [`handle_message`](Self::handle_message) for each
 ///    heartbeat that arrives, [`handle_promised`](Self::handle_promised) whenever the replica's
 ///    promise has risen, [`handle_prepared`](Self::handle_prepared) when it has become leader,
+///    [`set_voting`](Self::set_voting) when it votes no longer, or again,
 ///    [`set_priority`](Self::set_priority) and [`set_healthy`](Self::set_healthy) at will;
 /// 2. hand each [`Leader`] that comes back to the replica;
 /// 3. after each of these calls, send what [`get_outgoing_msgs`](Self::get_outgoing_msgs) returns.
@@ -58,6 +59,7 @@ pub struct BallotLeaderElection {
 
     priority: u32,
     healthy: bool,
+    votes: bool,
     /// Own ballot `b`. While `n > 0` this server stands in it, and it equals `leader`.
     ballot: Ballot,
     /// `L`: the highest ballot that was elected here or promised by the replica.
@@ -108,6 +110,7 @@ impl BallotLeaderElection {
             late_replies: 0,
             priority: config.priority,
             healthy: true,
+            votes: true,
             ballot: Ballot::new(0, config.priority, pid),
             leader: config.promised,
             elected: Ballot::default(),
@@ -157,8 +160,16 @@ impl BallotLeaderElection {
                 self.peers[index].asks(round, self.now, self.window);
                 Ok(None)
             }
-            Heartbeat::Reply { round, version, ballot, quorum_connected, leader, hears_leader } => {
-                let status = Status { ballot, quorum_connected, leader, hears_leader };
+            Heartbeat::Reply {
+                round,
+                version,
+                ballot,
+                quorum_connected,
+                leader,
+                hears_leader,
+                votes,
+            } => {
+                let status = Status { ballot, quorum_connected, leader, hears_leader, votes };
                 if let Some(reason) = status.impossible(from) {
                     return Err(HeartbeatError::Impossible { from, reason });
                 }
@@ -214,6 +225,16 @@ impl BallotLeaderElection {
         self.publish();
     }
 
+    /// Whether the replica beside this election votes; it does at the start.
+    ///
+    /// One that does not, because it recovers from suspect storage or has halted, makes its server
+    /// unfit to lead, and the peers count it for no quorum: a leader that reached one only with it
+    /// could decide nothing, and nobody would stand against it.
+    pub fn set_voting(&mut self, votes: bool) {
+        self.votes = votes;
+        self.publish();
+    }
+
     /// The heartbeats to send. At most one request and one reply for each peer, however many calls
     /// went by: only the newest count.
     #[must_use = "they are not handed out again"]
@@ -239,6 +260,7 @@ impl BallotLeaderElection {
                     quorum_connected: self.status.quorum_connected,
                     leader: self.status.leader,
                     hears_leader: self.status.hears_leader,
+                    votes: self.status.votes,
                 });
             }
         }
@@ -423,7 +445,11 @@ impl BallotLeaderElection {
     /// quorum, or it would lead for nothing.
     fn can_stand(&self, view: &View) -> bool {
         let needed = self.quorum.prepare().max(self.quorum.accept());
-        self.healthy && view.connected >= needed
+        self.is_fit() && view.connected >= needed
+    }
+
+    fn is_fit(&self) -> bool {
+        self.healthy && self.votes
     }
 
     /// Notes what this server knows first-hand; when that has changed, tells the peers at once.
@@ -431,7 +457,7 @@ impl BallotLeaderElection {
         let view = self.view();
         let prepared = self.ballot.n > 0 && self.prepared == self.ballot;
         let quorum_connected = if prepared {
-            self.healthy && view.connected >= self.quorum.accept()
+            self.is_fit() && view.connected >= self.quorum.accept()
         } else {
             self.can_stand(&view)
         };
@@ -443,6 +469,7 @@ impl BallotLeaderElection {
             leader: self.leader,
             hears_leader: self.leader.n > 0
                 && self.status_of(self.leader.pid).is_some_and(stands_for_it),
+            votes: self.votes,
         };
         if status == self.status {
             return;

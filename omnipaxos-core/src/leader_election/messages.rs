@@ -44,6 +44,8 @@ pub enum Heartbeat {
         /// Whether `leader` itself, within the sender's own last timeout, told the sender that it
         /// leads and is quorum-connected. Never true because somebody else said so.
         hears_leader: bool,
+        /// Whether the sender's replica votes: without that it is part of no quorum.
+        votes: bool,
     },
 }
 

@@ -12,6 +12,8 @@ pub(super) struct Status {
     pub(super) leader: Ballot,
     /// Whether that leader itself told it that it leads and is quorum-connected.
     pub(super) hears_leader: bool,
+    /// Whether its replica votes.
+    pub(super) votes: bool,
 }
 
 impl Status {

@@ -9,7 +9,7 @@ pub(super) type Rank = (u32, NodeId);
 /// What the connected peers say. Built anew for each decision, on the stack.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View {
-    /// Connected servers, this one included.
+    /// Connected servers whose replicas vote, this one included.
     pub(super) connected: usize,
     /// The highest ballot in which a quorum-connected peer says that it leads: the highest
     /// candidate.
@@ -40,7 +40,7 @@ impl View {
                 view.complete = false;
                 continue;
             };
-            view.connected += 1;
+            view.connected += usize::from(status.votes);
             view.complete &= status.quorum_connected;
             view.followed = view.followed.max(status.leader);
             if status.hears_leader {

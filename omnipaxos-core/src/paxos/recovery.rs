@@ -143,7 +143,7 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
 impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     /// Whether this replica's storage was suspect, and others have not synchronised it since: then
     /// it neither votes nor leads. To be reported to its leader election, which is not to count on
-    /// it (`BallotLeaderElection::set_healthy`). It learns what is decided, serves it, and forwards
+    /// it (`BallotLeaderElection::set_voting`). It learns what is decided, serves it, and forwards
     /// proposals.
     #[must_use]
     pub fn is_recovering(&self) -> bool {

@@ -24,6 +24,7 @@ pub struct LeaderElectionComponent {
     /// The replica beside this election, and how long one of its flushes may take.
     watched: Option<(ReplicaHealth, Duration)>,
     fit: bool,
+    votes: bool,
     refusals: LogGate,
 }
 
@@ -46,6 +47,7 @@ impl LeaderElectionComponent {
             tick,
             watched: None,
             fit: true,
+            votes: true,
             refusals: LogGate::default(),
         }
     }
@@ -63,14 +65,15 @@ impl LeaderElectionComponent {
         let Some((replica, patience)) = &self.watched else {
             return;
         };
-        let fit = replica.is_fit(Instant::now(), *patience);
-        if fit != self.fit {
-            self.fit = fit;
+        let (fit, votes) = (replica.is_fit(Instant::now(), *patience), replica.votes());
+        if (fit, votes) != (self.fit, self.votes) {
+            (self.fit, self.votes) = (fit, votes);
             warn!(
                 self.log(), "fitness to lead changed: see the replica's flushes, and its status";
-                "pid" => self.pid, "config_id" => self.config_id, "fit" => fit
+                "pid" => self.pid, "config_id" => self.config_id, "fit" => fit, "votes" => votes
             );
             self.election.set_healthy(fit);
+            self.election.set_voting(votes);
         }
     }
 

@@ -38,13 +38,19 @@ impl Default for ReplicaHealth {
 }
 
 impl ReplicaHealth {
-    /// Whether the replica is fit to lead: it has not halted, does not recover from suspect
-    /// storage, and no flush has been under way for longer than `patience`.
+    /// Whether the replica is fit to lead: it votes, and no flush has been under way for longer
+    /// than `patience`.
     #[must_use]
     pub fn is_fit(&self, now: Instant, patience: Duration) -> bool {
         let stalled = self.flush_began().is_some_and(|began| now.duration_since(began) > patience);
+        !stalled && self.votes()
+    }
+
+    /// Whether the replica votes: it has not halted, and does not recover from suspect storage.
+    #[must_use]
+    pub fn votes(&self) -> bool {
         let set = |mark: &AtomicBool| mark.load(Ordering::Acquire);
-        !stalled && !set(&self.marks.halted) && !set(&self.marks.recovering)
+        !set(&self.marks.halted) && !set(&self.marks.recovering)
     }
 
     fn flush_began(&self) -> Option<Instant> {

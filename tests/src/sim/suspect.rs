@@ -46,8 +46,9 @@ impl Sim {
 }
 
 impl Node {
-    /// A server that recovers is unfit to lead, whatever else is said of it.
+    /// Tells the election whether this server is fit to lead, and whether its replica votes.
     pub(super) fn set_healthy(&mut self, healthy: bool) {
-        self.election.set_healthy(healthy && !self.paxos.is_recovering());
+        self.election.set_healthy(healthy);
+        self.election.set_voting(!self.paxos.is_recovering());
     }
 }

@@ -345,6 +345,7 @@ pub(super) fn follower(round: u64, from: NodeId, leader: Ballot, hears_leader: b
         quorum_connected: true,
         leader,
         hears_leader,
+        votes: true,
     }
 }
 
@@ -357,5 +358,6 @@ pub(super) fn leading(round: u64, ballot: Ballot, quorum_connected: bool) -> Hea
         quorum_connected,
         leader: ballot,
         hears_leader: false,
+        votes: true,
     }
 }

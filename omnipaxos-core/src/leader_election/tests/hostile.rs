@@ -50,6 +50,7 @@ fn impossible_heartbeats_are_refused() {
         quorum_connected: true,
         leader: Ballot::new(4, 0, 3),
         hears_leader: false,
+        votes: true,
     };
     let impossible = [
         leading(1, Ballot::new(3, 0, 3), true),
@@ -118,6 +119,7 @@ fn noise_neither_panics_nor_breaks_le3() {
                 quorum_connected: rng.below(2) == 0,
                 leader: if rng.below(2) == 0 { own } else { leader },
                 hears_leader: rng.below(4) == 0,
+                votes: rng.below(8) > 0,
             };
             let from = if rng.below(2) == 0 { own.pid } else { rng.below(5) };
             let request = Heartbeat::Request { round: rng.pick(&edges) };

@@ -447,6 +447,7 @@ fn b5_a_leader_stands_again_above_what_a_peer_has_promised() {
             quorum_connected: false,
             leader: LEADER,
             hears_leader: false,
+            votes: true,
         })
     };
     assert_eq!(run(&mut election, 30, stuck), [Ballot::new(5, 0, 1)]);

@@ -164,6 +164,34 @@ fn healthy_nobody_stands_while_all_are_unfit() {
     assert_eq!(leader(&cluster), 1);
 }
 
+/// Server 5 leads and reaches 3 and 4 only, and 4 does not vote: its round can decide nothing.
+#[test]
+fn voting_who_does_not_vote_is_part_of_no_quorum() {
+    for seed in 1..=30 {
+        let mut cluster = Cluster::new(seed, 5);
+        cluster.run_timeouts(4);
+        assert_eq!(leader(&cluster), 5);
+        for pid in [1, 2] {
+            cluster.cut(5, pid);
+            cluster.cut(4, pid);
+        }
+        cluster.run_timeouts(4);
+        assert_eq!(leader_of(&cluster, 3), 5, "seed {seed}: with the vote of 4 it is a quorum");
+        cluster.poke(4, |e| e.set_voting(false));
+        assert!(!cluster.election(4).is_quorum_connected());
+        cluster.run_timeouts(4);
+        assert!(!cluster.election(5).is_quorum_connected());
+        assert_eq!(leader_of(&cluster, 3), 3, "seed {seed}");
+        cluster.poke(4, |e| e.set_voting(true));
+        cluster.run_timeouts(4);
+        assert_eq!(leader_of(&cluster, 4), 3, "seed {seed}");
+    }
+}
+
+fn leader_of(cluster: &Cluster, pid: NodeId) -> NodeId {
+    cluster.election(pid).leader().map_or(0, |leader| leader.pid())
+}
+
 #[test]
 fn single_server_elects_itself_at_its_first_tick_once() {
     for promised in [Ballot::default(), Ballot::new(8, 2, 5)] {
