@@ -416,7 +416,9 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         self.leader() == Some(self.replica.pid)
     }
 
-    /// Gives the storage back.
+    /// Gives the storage back. Flush before ([`get_outgoing_msgs`](Self::get_outgoing_msgs), or a
+    /// flush that ended) if it is to be opened again without reading its medium: the log has all
+    /// that was handled, the state what was flushed.
     #[must_use]
     pub fn into_storage(self) -> Storage<S, P> {
         self.replica.storage

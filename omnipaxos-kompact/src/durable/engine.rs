@@ -4,6 +4,7 @@ use super::error::{CreateError, FileError, GroupError, OpenError, RemoveError, T
 use super::group::{Batch, DurableSequence, DurableState, Lease, Op, Shared, halves};
 use super::index::Index;
 use super::members::{self, DurableMembers};
+use super::model::Model;
 use super::open;
 use super::options::{Options, Owner};
 use super::suspicion::Suspicion;
@@ -182,19 +183,24 @@ impl Engine {
         if groups.in_use.contains(&config_id) {
             return Err(GroupError::InUse(config_id));
         }
-        let writer = lock(&core.writer);
-        if let Some(error) = &writer.failed {
-            return Err(error.clone().into());
-        }
-        let index = match groups.ready.remove(&config_id) {
-            Some(index) => index,
-            // Used before: what was not flushed then is forgotten, as in a crash.
-            None => core.read_again(&writer, config_id)?,
+        let (model, ends) = {
+            let writer = lock(&core.writer);
+            if let Some(error) = &writer.failed {
+                return Err(error.clone().into());
+            }
+            (writer.model.clone(), writer.ends.clone())
         };
         groups.in_use.insert(config_id);
+        let ready = groups.ready.remove(&config_id);
+        drop(groups);
+        // From here on it is in use: nobody else takes it, and none of its segments goes.
         let lease = Lease::new(Arc::clone(core), config_id);
-        let suspect = lock(&core.suspicion).concerns(config_id);
-        Ok(halves(Shared::new(index), lease, suspect))
+        let index = match ready {
+            Some(index) => index,
+            // Used before: what was not flushed then is forgotten, as in a crash.
+            None => core.read_again(&model, &ends, config_id)?,
+        };
+        Ok(halves(Shared::new(index), lease))
     }
 
     /// The StopSign that sealed the log of a configuration, where that is durable here.
@@ -292,6 +298,26 @@ impl Engine {
     }
 }
 
+/// Whether a flush shows that no configuration behind its own had begun when the storage became
+/// suspect: a replica that others have synchronised since then has every StopSign that was chosen.
+fn shows_no_successor(batch: &Batch) -> Result<bool, StorageError> {
+    let state = batch.ops.iter().rev().find_map(|op| match op {
+        Op::State { state } => Some(state),
+        _ => None,
+    });
+    let Some(state) = state else {
+        return Ok(false);
+    };
+    let state: State = stored::read_value(state).map_err(|e| StorageError::Corrupt {
+        operation: Operation::Flush,
+        detail: format!("the state of configuration {}: {e}", batch.group),
+    })?;
+    let mut group = batch.shared.lock();
+    let (first, end) = group.index.bounds();
+    let sealed = first < end && group.index.read(end - 1, end, 0)?.stop_sign().is_some();
+    Ok(!state.recovering && !sealed)
+}
+
 /// The durably decided StopSign that ends a log.
 fn stop_sign(
     sequence: &DurableSequence,
@@ -340,14 +366,22 @@ impl Core {
     /// A configuration whose suspicion its replica has made durable carries it itself from now on.
     fn not_suspect_any_more(&self, batches: &[Batch]) -> Result<(), StorageError> {
         let mut suspicion = lock(&self.suspicion);
+        let failed = |e: FileError| e.storage(Operation::Flush);
+        let files = &*self.options.files;
         for batch in batches {
             if batch.ops.iter().any(|op| matches!(op, Op::State { .. } | Op::Remove)) {
-                suspicion
-                    .passed_on(&*self.options.files, &self.dir, batch.group)
-                    .map_err(|e: FileError| e.storage(Operation::Flush))?;
+                suspicion.passed_on(files, &self.dir, batch.group).map_err(failed)?;
+            }
+            if suspicion.may_follow(batch.group) && shows_no_successor(batch)? {
+                suspicion.nothing_follows(files, &self.dir).map_err(failed)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a configuration may have lost its last flush, and does not carry that itself yet.
+    pub(super) fn is_suspect(&self, group: ConfigId) -> bool {
+        lock(&self.suspicion).concerns(group)
     }
 
     /// The state of a configuration that the frames so far have.
@@ -374,11 +408,15 @@ impl Core {
     }
 
     /// The index of a configuration, from the disk.
-    fn read_again(&self, writer: &Writer, group: ConfigId) -> Result<Index, GroupError> {
+    fn read_again(
+        &self,
+        model: &Model,
+        ends: &BTreeMap<u32, u64>,
+        group: ConfigId,
+    ) -> Result<Index, GroupError> {
         let files = &*self.options.files;
         let opening = open::Opening { files, dir: &self.dir, storage_id: self.storage_id };
-        let mut indexes =
-            opening.indexes(&writer.model, &writer.ends, &self.options, Some(group))?;
+        let mut indexes = opening.indexes(model, ends, &self.options, Some(group))?;
         let empty = || Index::new(group, 0, self.options.cache_bytes);
         Ok(indexes.remove(&group).unwrap_or_else(empty))
     }

@@ -89,8 +89,8 @@ pub enum CreateError {
         /// The directory.
         path: PathBuf,
     },
-    /// Another process uses the directory.
-    #[error("{}: another process uses it; stop that, or choose another directory", path.display())]
+    /// The directory is in use.
+    #[error("{}: it is in use; stop whoever uses it, or choose another directory", path.display())]
     InUse {
         /// The directory.
         path: PathBuf,
@@ -123,7 +123,7 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
-    /// Another process uses the directory.
+    /// Somebody uses it, here or in another process.
     #[error("{}: it is in use already; stop whoever uses it first", path.display())]
     InUse {
         /// The directory, or a file in it.

@@ -100,19 +100,14 @@ pub struct DurableSequence {
 pub struct DurableState {
     shared: Shared,
     lease: Arc<Lease>,
-    suspect: bool,
 }
 
 /// The two halves over one index.
-pub(super) fn halves(
-    shared: Shared,
-    lease: Arc<Lease>,
-    suspect: bool,
-) -> (DurableSequence, DurableState) {
+pub(super) fn halves(shared: Shared, lease: Arc<Lease>) -> (DurableSequence, DurableState) {
     let (first, end) = shared.lock().index.bounds();
     let sequence =
         DurableSequence { shared: shared.clone(), first, end, _lease: Arc::clone(&lease) };
-    (sequence, DurableState { shared, lease, suspect })
+    (sequence, DurableState { shared, lease })
 }
 
 impl DurableSequence {
@@ -188,7 +183,7 @@ impl PaxosState for DurableState {
     }
 
     fn suspect(&self) -> bool {
-        self.suspect
+        self.lease.core.is_suspect(self.lease.group)
     }
 
     fn store(&mut self, state: &State) -> Result<(), StorageError> {

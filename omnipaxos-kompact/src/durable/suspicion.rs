@@ -50,6 +50,22 @@ impl Suspicion {
         self.write(files, dir)
     }
 
+    /// Whether the lost flush may have been the first one of the configuration behind `group`.
+    pub(super) fn may_follow(&self, group: ConfigId) -> bool {
+        self.from.is_some_and(|from| group.checked_add(1) == Some(from))
+            && !self.groups.contains(&group)
+    }
+
+    /// Notes that it was not.
+    pub(super) fn nothing_follows(
+        &mut self,
+        files: &dyn FileSystem,
+        dir: &Path,
+    ) -> Result<(), FileError> {
+        self.from = None;
+        if self.groups.is_empty() { remove(files, dir) } else { self.write(files, dir) }
+    }
+
     /// Ends all doubt.
     pub(super) fn clear(&mut self, files: &dyn FileSystem, dir: &Path) -> Result<(), FileError> {
         if *self == Self::default() {

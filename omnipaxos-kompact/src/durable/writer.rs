@@ -72,7 +72,8 @@ impl Writer {
             for op in &batch.ops {
                 given_back |= !matches!(op, Op::Append { .. } | Op::State { .. });
                 // What was written here follows from what is in memory: it was checked there.
-                let _ = self.model.apply(self.segment.number, &op.item(batch.group));
+                let applied = self.model.apply(self.segment.number, &op.item(batch.group));
+                debug_assert_eq!(applied, Ok(()));
             }
         }
         for (batch, pieces) in batches.iter().zip(located) {
@@ -162,7 +163,7 @@ impl Writer {
         let prepared = self.preparing.take().and_then(Preparing::wait);
         let spare = match prepared {
             Some(Ok(spare)) if spare.bytes >= bytes => Ok(spare),
-            Some(Err(error)) => Err(error),
+            // Nothing depends on one that was not made: the disk may have space again.
             _ => Spare::prepare(&*self.options.files, &self.dir, bytes, self.room()),
         };
         spare.map_err(|e| e.storage(Operation::Flush))

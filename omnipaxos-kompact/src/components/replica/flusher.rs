@@ -3,7 +3,7 @@
 use super::messages::ReplicaMessage;
 use crate::components::health::ReplicaHealth;
 use kompact::prelude::ActorRef;
-use omnipaxos_core::storage::{Commit, Flush, Operation, StorageError};
+use omnipaxos_core::storage::{Commit, Flush, FlushId, Operation, StorageError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -37,6 +37,9 @@ impl FlushMode {
 #[error("no thread: {0}")]
 pub(super) struct NoThread(String);
 
+/// A flush that has ended, and how.
+pub(super) type Flushed = (FlushId, Result<(), StorageError>);
+
 /// Runs flushes, one at a time.
 #[derive(Debug)]
 pub(super) struct Flusher<C> {
@@ -47,7 +50,7 @@ pub(super) struct Flusher<C> {
 #[derive(Debug)]
 enum Place<C> {
     Inline,
-    Thread { flushes: Sender<Flush<C>>, thread: JoinHandle<()> },
+    Thread { flushes: Sender<Flush<C>>, thread: JoinHandle<Option<Flushed>> },
 }
 
 impl<C: Commit + Send + 'static> Flusher<C> {
@@ -66,12 +69,15 @@ impl<C: Commit + Send + 'static> Flusher<C> {
         let thread = std::thread::Builder::new()
             .name(name)
             .spawn(move || {
+                let mut last = None;
                 for flush in to_run {
                     let id = flush.id();
                     let result = run(flush);
                     of_thread.end_flush();
+                    last = Some((id, result.clone()));
                     replica.tell(ReplicaMessage::Flushed(id, result));
                 }
+                last
             })
             .map_err(|e| NoThread(e.to_string()))?;
         Ok(Self { health, place: Place::Thread { flushes, thread } })
@@ -88,17 +94,24 @@ impl<C: Commit + Send + 'static> Flusher<C> {
             }
             Place::Thread { flushes, .. } => match flushes.send(flush) {
                 Ok(()) => None,
-                Err(_) => Some(Err(failed("the flusher is gone"))),
+                Err(_) => {
+                    self.health.end_flush();
+                    Some(Err(failed("the flusher is gone")))
+                }
             },
         }
     }
 
-    /// Waits until the flush that is under way has ended.
-    pub(super) fn stop(self) {
-        if let Place::Thread { flushes, thread } = self.place {
-            drop(flushes);
-            // The thread catches what a backend may do; there is nothing left to report to.
-            let _ = thread.join();
+    /// Waits until the flush that is under way has ended; returns the last one that a thread ran,
+    /// which the replica may not have been told of yet.
+    pub(super) fn stop(self) -> Option<Flushed> {
+        match self.place {
+            Place::Inline => None,
+            Place::Thread { flushes, thread } => {
+                drop(flushes);
+                // The thread catches what a backend may do.
+                thread.join().ok().flatten()
+            }
         }
     }
 }

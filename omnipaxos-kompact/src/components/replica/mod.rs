@@ -77,8 +77,8 @@ where
     leader: Option<NodeId>,
     halted: bool,
     admission: Option<Admission>,
-    /// Whether it recovered from suspect storage when it was looked at last.
-    recovering: bool,
+    /// How its recovery from suspect storage stood when it was looked at last.
+    recovery: Option<RecoveryStage>,
     refusals: LogGate,
 }
 
@@ -112,7 +112,7 @@ where
             leader: None,
             halted: false,
             admission: None,
-            recovering: false,
+            recovery: None,
             refusals: LogGate::default(),
             paxos: Some(paxos),
         }
@@ -133,11 +133,17 @@ where
     /// Ends the replica and gives its storage back; `None` when that was done before. The component
     /// ignores everything from then on.
     pub fn take_storage(&mut self) -> Option<Storage<S, P>> {
-        if let Some(flusher) = self.flusher.take() {
-            flusher.stop();
-        }
+        let last = self.flusher.take().and_then(Flusher::stop);
         self.answer_all_stopped();
-        self.paxos.take().map(Paxos::into_storage)
+        let mut paxos = self.paxos.take()?;
+        if let Some((id, result)) = last {
+            // An error says that the replica was told before.
+            let _ = paxos.finish_flush(id, result);
+        }
+        // The log has what was handled last, the state only after a flush: they must go together.
+        // What would be sent is lost, as in a crash.
+        drop(paxos.get_outgoing_msgs());
+        Some(paxos.into_storage())
     }
 
     fn answer_all_stopped(&mut self) {
@@ -291,7 +297,7 @@ where
         let (promised, leader) = (paxos.promised(), paxos.leader());
         let halted = paxos.halted().filter(|_| !self.halted).cloned();
         let recovery = paxos.recovery();
-        if recovery.is_some() != self.recovering {
+        if recovery != self.recovery {
             self.report_recovery(recovery);
         }
         if promised > self.promised {
@@ -318,9 +324,12 @@ where
     }
 
     fn report_recovery(&mut self, recovery: Option<RecoveryStage>) {
-        self.recovering = recovery.is_some();
-        self.health.recovering(self.recovering);
-        match recovery {
+        self.health.recovering(recovery.is_some());
+        match &recovery {
+            Some(stage @ RecoveryStage::QuorumSuspect { .. }) => error!(
+                self.log(), "a quorum is suspect, nobody votes: see docs/OPERATIONS.md";
+                "pid" => self.pid, "config_id" => self.config_id, "stage" => ?stage
+            ),
             Some(stage) => warn!(
                 self.log(), "storage is suspect: no vote before others have synchronised it";
                 "pid" => self.pid, "config_id" => self.config_id, "stage" => ?stage
@@ -330,6 +339,7 @@ where
                 "pid" => self.pid, "config_id" => self.config_id
             ),
         }
+        self.recovery = recovery;
     }
 
     fn report_halt(&mut self, reason: &Halted) {

@@ -230,3 +230,57 @@ fn only_a_sealed_configuration_that_has_a_successor_is_removed() {
     assert_eq!(engine.configurations(), [2]);
     assert_eq!(engine.parts(1).unwrap().0.end_index(), 0);
 }
+
+/// Changes a byte of the last flush, in front of its footer.
+fn damage_the_last_flush(dir: &Path) {
+    let path = dir.join("0000000001.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[last - 30] ^= 0x10;
+    std::fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn doubt_about_a_next_configuration_ends_once_this_one_is_synchronised_without_a_stop_sign() {
+    for sealed in [false, true] {
+        let dir = TempDir::new().unwrap();
+        let engine = Engine::create(dir.path(), OWNER, options()).unwrap();
+        let (mut sequence, mut state) = engine.parts(1).unwrap();
+        let mut flush = |store: State| {
+            state.store(&store).unwrap();
+            state.commit().unwrap().run().unwrap();
+        };
+        flush(State { session: 1, ..State::default() });
+        if sealed {
+            let next = StopSign {
+                config_id: 2,
+                nodes: vec![3],
+                metadata: None,
+                skip_prepare_use_leader: None,
+            };
+            let mut builder = RecordsBuilder::new();
+            let id = ProposalId { proposer: 3, session: 1, number: 1 };
+            builder.push(id, Entry::StopSign(next));
+            sequence.append(builder.build()).unwrap();
+            flush(State { session: 1, ..State::default() });
+        }
+        flush(State { session: 2, ..State::default() });
+        drop((sequence, state, engine));
+        damage_the_last_flush(dir.path());
+
+        let engine = open(dir.path());
+        assert_eq!(engine.suspects(), Ok(vec![1]));
+        let (sequence, mut state) = engine.parts(1).unwrap();
+        assert!(state.suspect() && engine.parts(2).unwrap().1.suspect());
+        // As its replica does: first it notes that it recovers, in the end that it has.
+        for recovering in [true, false] {
+            state.store(&State { session: 4, recovering, ..State::default() }).unwrap();
+            state.commit().unwrap().run().unwrap();
+            assert!(!state.suspect());
+            let next = engine.parts(2).unwrap().1.suspect();
+            assert_eq!(next, recovering || sealed, "{recovering} {sealed}");
+        }
+        assert_eq!(dir.path().join("suspect").exists(), sealed);
+        drop((sequence, state));
+    }
+}

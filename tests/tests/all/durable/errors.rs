@@ -32,7 +32,7 @@ fn a_directory_in_use_or_of_somebody_else_is_left_alone() {
     assert!(matches!(error, OpenError::InUse { .. }), "{error:?}");
     says(&error, DIR, "stop whoever uses it first");
     let error = Engine::create(Path::new(DIR), OWNER, Workload::options(&disk)).unwrap_err();
-    says(&error, DIR, "stop that, or choose another directory");
+    says(&error, DIR, "stop whoever uses it, or choose another directory");
     drop(engine);
     let error = Engine::create(Path::new(DIR), OWNER, Workload::options(&disk)).unwrap_err();
     assert!(matches!(error, CreateError::Exists { .. }), "{error:?}");
