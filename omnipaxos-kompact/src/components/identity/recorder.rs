@@ -28,13 +28,16 @@ impl Recorder {
         let thread = std::thread::Builder::new()
             .name(name)
             .spawn(move || {
+                // Nothing is tried again after a failure. The thread goes on, so that whatever
+                // comes in later is answered with the same reason.
+                let mut failed = None;
                 for (pid, binding) in to_run {
-                    let result = record(&mut *store, pid, binding);
-                    let failed = result.is_err();
+                    let result = match &failed {
+                        None => record(&mut *store, pid, binding),
+                        Some(error) => Err(StorageError::clone(error)),
+                    };
+                    failed = result.clone().err();
                     identity.tell(IdentityRequest::Recorded(pid, binding, result));
-                    if failed {
-                        return;
-                    }
                 }
             })
             .map_err(|e| cannot_record(&format!("no thread: {e}")))?;
@@ -43,7 +46,9 @@ impl Recorder {
 
     /// Hands a record to the thread.
     pub(super) fn record(&self, pid: NodeId, binding: Binding) -> Result<(), StorageError> {
-        self.records.send((pid, binding)).map_err(|_| cannot_record("nothing is recorded any more"))
+        self.records
+            .send((pid, binding))
+            .map_err(|_| cannot_record("the thread that records has ended"))
     }
 
     /// Waits until the records that are under way have ended.
