@@ -98,6 +98,7 @@
 
 mod ballot;
 pub mod digest;
+mod hash;
 pub mod leader_election;
 pub mod migration;
 pub mod paxos;

@@ -14,9 +14,10 @@
 #[cfg(test)]
 mod tests;
 
+pub use crate::hash::Digest;
+
 use crate::storage::{ConfigId, Entry, ProposalId, Records, StopSign};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::hash::{Hash, Hasher};
 use thiserror::Error;
 
@@ -28,22 +29,6 @@ pub const BLOCK_COST: u64 = 64 << 10;
 
 /// Bytes in each chunk of a snapshot but the last one.
 pub const SNAPSHOT_CHUNK: u64 = 256 << 10;
-
-/// A BLAKE3 hash.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Digest(pub [u8; 32]);
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// One block of a log. It starts where the one before it ends, the first at index 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -156,13 +141,30 @@ impl Open {
                 self.bytes(data);
             }
             Entry::StopSign(stop_sign) => {
-                let StopSign { config_id, nodes, metadata, skip_prepare_use_leader } = stop_sign;
-                self.numbers(&[proposer, session, number, 1, *config_id, nodes.len() as u64]);
-                self.numbers(nodes);
+                let StopSign {
+                    config_id,
+                    nodes,
+                    learners,
+                    metadata,
+                    digest,
+                    skip_prepare_use_leader,
+                } = stop_sign;
+                self.numbers(&[proposer, session, number, 1, *config_id]);
+                for pids in [nodes, learners] {
+                    self.numbers(&[pids.len() as u64]);
+                    self.numbers(pids);
+                }
                 match metadata {
                     Some(metadata) => {
                         self.numbers(&[1]);
                         self.bytes(metadata);
+                    }
+                    None => self.numbers(&[0]),
+                }
+                match digest {
+                    Some(digest) => {
+                        self.numbers(&[1]);
+                        self.hasher.update(&digest.0);
                     }
                     None => self.numbers(&[0]),
                 }

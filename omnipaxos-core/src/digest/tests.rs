@@ -21,7 +21,14 @@ fn of_sizes(sizes: &[usize]) -> Records {
 }
 
 fn stop_sign() -> StopSign {
-    StopSign { config_id: 2, nodes: vec![1, 2], metadata: None, skip_prepare_use_leader: None }
+    StopSign {
+        config_id: 2,
+        nodes: vec![1, 2],
+        learners: vec![],
+        metadata: None,
+        digest: None,
+        skip_prepare_use_leader: None,
+    }
 }
 
 fn digests(records: &Records) -> BlockDigests {
@@ -125,6 +132,10 @@ fn every_part_of_a_record_counts() {
         one(1, 0, id(1), stop(|ss| ss.config_id = 3)),
         one(1, 0, id(1), stop(|ss| ss.nodes = vec![2, 1])),
         one(1, 0, id(1), stop(|ss| ss.nodes = vec![1])),
+        one(1, 0, id(1), stop(|ss| ss.learners = vec![3])),
+        one(1, 0, id(1), stop(|ss| (ss.nodes, ss.learners) = (vec![1], vec![2]))),
+        one(1, 0, id(1), stop(|ss| ss.digest = Some(Digest([0; 32])))),
+        one(1, 0, id(1), stop(|ss| ss.digest = Some(Digest([1; 32])))),
         one(1, 0, id(1), stop(|ss| ss.metadata = Some(Bytes::new()))),
         one(1, 0, id(1), stop(|ss| ss.metadata = Some(Bytes::from_static(b"m")))),
         one(1, 0, id(1), {
@@ -200,13 +211,15 @@ fn the_format_does_not_change() {
         Entry::StopSign(StopSign {
             config_id: 2,
             nodes: vec![1, 2, 4],
+            learners: vec![5],
             metadata: Some(Bytes::from_static(b"addresses")),
+            digest: Some(Digest([7; 32])),
             skip_prepare_use_leader: Some(Leader::new(Ballot::new(3, 0, 2))),
         }),
     );
     let digests = digests(&builder.build());
     let anchor = digests.anchor();
     assert_eq!(anchor.end, 2);
-    let known = "8b66ae20872ebdfe9fce60149fe249e63a66954699958f3ec134026a11f3b932";
+    let known = "2dd88c48e25375f9c94c4948f1ddb9f09b68ee222e71b1af8cdb84aa76eb3717";
     assert_eq!(anchor.digest.to_string(), known);
 }

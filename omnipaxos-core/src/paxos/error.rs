@@ -87,13 +87,13 @@ pub enum ProposeError {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ReconfigureError {
-    /// The next configuration has no server.
-    #[error("a configuration needs at least one server")]
+    /// The next configuration has no server that votes.
+    #[error("a configuration needs at least one server that votes")]
     Empty,
     /// The next configuration names pid 0.
     #[error("pid 0 is no server")]
     PidZero,
-    /// The next configuration names a server twice.
+    /// The next configuration names a server twice, or as one that votes and as a learner.
     #[error("server {0} is named twice")]
     DuplicatePid(NodeId),
     /// Configuration `u64::MAX` has no next one.

@@ -1,6 +1,7 @@
 //! What the log holds: entries, StopSigns, and who proposed them.
 
 use crate::ballot::{Leader, NodeId};
+use crate::hash::Digest;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,7 +30,9 @@ impl Entry {
             + match self {
                 Entry::Normal(data) => data.len() as u64,
                 Entry::StopSign(ss) => {
-                    8 * ss.nodes.len() as u64 + ss.metadata.as_ref().map_or(0, Bytes::len) as u64
+                    let digest = ss.digest.map_or(0, |digest| digest.0.len());
+                    let metadata = ss.metadata.as_ref().map_or(0, Bytes::len);
+                    8 * (ss.nodes.len() + ss.learners.len()) as u64 + (digest + metadata) as u64
                 }
             }
     }
@@ -52,10 +55,16 @@ impl<T: Into<Bytes>> From<T> for Entry {
 pub struct StopSign {
     /// The next configuration.
     pub config_id: ConfigId,
-    /// The servers of the next configuration.
+    /// The servers of the next configuration that vote.
     pub nodes: Vec<NodeId>,
+    /// Its servers that get the log and do not vote.
+    pub learners: Vec<NodeId>,
     /// Whatever the proposer wants the next configuration to know, for instance addresses.
     pub metadata: Option<Bytes>,
+    /// The chained digest of everything before this entry, as [`crate::digest::Anchor`] has it:
+    /// with the StopSign's index it is the root of trust of a migration. The leader that appends
+    /// the StopSign fills it in; `None` where it has trimmed its log without digests.
+    pub digest: Option<Digest>,
     /// The leader that the next configuration starts with, without an election and a Prepare phase
     /// (C5); `None` when the next configuration elects its own.
     pub skip_prepare_use_leader: Option<Leader>,

@@ -18,7 +18,9 @@ fn stop() -> Entry {
     Entry::StopSign(StopSign {
         config_id: 2,
         nodes: vec![1, 2],
+        learners: vec![],
         metadata: Some("m".into()),
+        digest: None,
         skip_prepare_use_leader: None,
     })
 }

@@ -45,8 +45,14 @@ impl RecordsHead {
                         head.metadata = Some(u32::try_from(data.len()).ok()?);
                         blob += data.len() as u64;
                     }
-                    head.stop_sign =
-                        Some(StopSign { metadata: None, nodes: ss.nodes.clone(), ..*ss });
+                    head.stop_sign = Some(StopSign {
+                        config_id: ss.config_id,
+                        nodes: ss.nodes.clone(),
+                        learners: ss.learners.clone(),
+                        metadata: None,
+                        digest: ss.digest,
+                        skip_prepare_use_leader: ss.skip_prepare_use_leader,
+                    });
                 }
             }
         }

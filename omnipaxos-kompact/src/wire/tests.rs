@@ -1,6 +1,7 @@
 use super::*;
 use crate::identity::Identity;
 use bytes::{Bytes, BytesMut};
+use omnipaxos_core::digest::Digest;
 use omnipaxos_core::leader_election::{Ballot, Heartbeat, Leader};
 use omnipaxos_core::paxos::{Accept, Body, PrepareReq, Promise, RecoverReply, RecoverRequest};
 use omnipaxos_core::storage::{Entry, ProposalId, Records, Run, StopSign};
@@ -62,7 +63,7 @@ fn paxos(body: Body) -> Packet {
 fn the_envelope_never_moves() {
     let bytes = bytes_of(prepare_req(Ballot::new(1, 0, 3)));
     let expected = [
-        2, 0, // version
+        3, 0, // version
         1, // kind: Paxos
         8, 7, 6, 5, 4, 3, 2, 1, // cluster
         5, 0, 0, 0, 0, 0, 0, 0, // configuration
@@ -187,13 +188,17 @@ fn any_stop_sign() -> impl Strategy<Value = StopSign> {
     (
         any::<u64>(),
         prop::collection::vec(any::<u64>(), 0..6),
+        prop::collection::vec(any::<u64>(), 0..3),
         prop::option::of(any_bytes()),
+        prop::option::of(any::<[u8; 32]>().prop_map(Digest)),
         prop::option::of(any_ballot().prop_map(Leader::new)),
     )
-        .prop_map(|(config_id, nodes, metadata, leader)| StopSign {
+        .prop_map(|(config_id, nodes, learners, metadata, digest, leader)| StopSign {
             config_id,
             nodes,
+            learners,
             metadata,
+            digest,
             skip_prepare_use_leader: leader,
         })
 }

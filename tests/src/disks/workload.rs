@@ -332,7 +332,9 @@ impl Run {
         let stop_sign = StopSign {
             config_id: NEXT,
             nodes: vec![1, 2, 3],
+            learners: vec![],
             metadata: Some("where".into()),
+            digest: None,
             skip_prepare_use_leader: None,
         };
         let entry = Entry::StopSign(stop_sign);

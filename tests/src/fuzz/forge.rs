@@ -68,7 +68,9 @@ impl<'a, 'b> Forger<'a, 'b> {
                 Entry::StopSign(StopSign {
                     config_id: self.input.pick(&[2, 0, u64::MAX]),
                     nodes: self.input.pick(nodes).to_vec(),
+                    learners: vec![],
                     metadata: None,
+                    digest: None,
                     skip_prepare_use_leader: None,
                 })
             }

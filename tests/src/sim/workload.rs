@@ -104,7 +104,9 @@ impl Sim {
                 let ss = StopSign {
                     config_id: config_id + 1,
                     nodes: nodes.clone(),
+                    learners: vec![],
                     metadata: Some(metadata),
+                    digest: None,
                     skip_prepare_use_leader: None,
                 };
                 self.checker.proposed(who, config_id, id, Entry::StopSign(ss));

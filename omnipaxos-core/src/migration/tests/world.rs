@@ -53,7 +53,9 @@ pub(super) fn log(seed: u64, len: u64, sealed: bool, size: impl Fn(&mut Rng) -> 
             Entry::StopSign(StopSign {
                 config_id: CONFIG + 1,
                 nodes: vec![1, 2, 4],
+                learners: vec![],
                 metadata: Some(Bytes::from_static(b"addresses")),
+                digest: None,
                 skip_prepare_use_leader: None,
             })
         } else {

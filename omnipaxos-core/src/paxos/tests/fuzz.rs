@@ -106,7 +106,9 @@ impl Fuzz {
                 Entry::StopSign(StopSign {
                     config_id: [CONFIG + 1, 0, u64::MAX][self.rng.below(3) as usize],
                     nodes: nodes[self.rng.below(4) as usize].clone(),
+                    learners: vec![],
                     metadata: None,
+                    digest: None,
                     skip_prepare_use_leader: None,
                 })
             }

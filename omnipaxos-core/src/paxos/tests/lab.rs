@@ -45,7 +45,9 @@ pub(super) fn stop_sign() -> StopSign {
     StopSign {
         config_id: CONFIG + 1,
         nodes: vec![1, 2, 4],
+        learners: vec![],
         metadata: None,
+        digest: None,
         skip_prepare_use_leader: None,
     }
 }

@@ -237,6 +237,11 @@ fn impossible_reconfigurations_say_why() {
     assert_eq!(refused(vec![].into()), ReconfigureError::Empty);
     assert_eq!(refused(vec![1, 0].into()), ReconfigureError::PidZero);
     assert_eq!(refused(vec![3, 1, 3].into()), ReconfigureError::DuplicatePid(3));
+    let with = |learners: &[u64]| Reconfiguration::from(vec![3, 1]).with_learners(learners);
+    assert_eq!(refused(with(&[2, 3])), ReconfigureError::DuplicatePid(3));
+    assert_eq!(refused(with(&[2, 2])), ReconfigureError::DuplicatePid(2));
+    assert_eq!(refused(with(&[0])), ReconfigureError::PidZero);
+    assert_eq!(refused(Reconfiguration::from(vec![]).with_learners([1])), ReconfigureError::Empty);
     let large = Reconfiguration::from(vec![1, 2]).with_metadata(vec![0; 60]);
     let too_large = ProposeError::TooLarge { size: 92, limit: 60 };
     assert_eq!(refused(large), ReconfigureError::Propose(too_large));
@@ -258,7 +263,10 @@ fn limits_are_what_still_passes() {
     // A StopSign costs its overhead and 8 bytes a server.
     lab.paxos.propose_reconfiguration(vec![1, 2]).unwrap();
     let too_large = ProposeError::TooLarge { size: 40, limit: 32 };
-    let refused = Lab::new(config).paxos.propose_reconfiguration(vec![1, 2, 3]);
+    let refused = Lab::new(config.clone()).paxos.propose_reconfiguration(vec![1, 2, 3]);
+    assert_eq!(refused, Err(ReconfigureError::Propose(too_large.clone())));
+    let learner = Reconfiguration::from(vec![1, 2]).with_learners([3]);
+    let refused = Lab::new(config).paxos.propose_reconfiguration(learner);
     assert_eq!(refused, Err(ReconfigureError::Propose(too_large)));
 }
 

@@ -4,6 +4,7 @@ use super::Backend;
 use super::model::Record;
 use super::subject::{Subject, state};
 use crate::ballot::{Ballot, Leader};
+use crate::hash::Digest;
 use crate::storage::{Entry, NextProposal, ProposalId, State, StopSign};
 use bytes::Bytes;
 
@@ -77,7 +78,7 @@ pub fn many_records_survive<B: Backend>(backend: &mut B) {
     subject.read(69_990, 70_011, 400);
 }
 
-/// StopSigns come back as they were, with and without metadata and a leader.
+/// StopSigns come back as they were, with and without learners, metadata, a digest and a leader.
 ///
 /// # Panics
 /// When the backend breaks this clause.
@@ -89,7 +90,9 @@ pub fn stop_signs_survive<B: Backend>(backend: &mut B) {
     let named = metadata.into_iter().zip(nodes).zip([None, leader(1), None, leader(u64::MAX)]);
     for (at, ((metadata, nodes), skip_prepare_use_leader)) in (0..).zip(named) {
         let config_id = if at == 3 { u64::MAX } else { at };
-        let ss = StopSign { config_id, nodes, metadata, skip_prepare_use_leader };
+        let learners = (4..4 + 2 * at).collect();
+        let digest = (at >= 2).then_some(Digest([0x80 + at as u8; 32]));
+        let ss = StopSign { config_id, nodes, learners, metadata, digest, skip_prepare_use_leader };
         let id = ProposalId { proposer: 2, session: 9, number: 1 + at };
         let mut records = subject.some(at);
         records.push((id, Entry::StopSign(ss)));

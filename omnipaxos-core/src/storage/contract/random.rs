@@ -4,6 +4,7 @@ use super::Backend;
 use super::model::Record;
 use super::subject::Subject;
 use crate::ballot::{Ballot, Leader, NodeId};
+use crate::hash::Digest;
 use crate::storage::{Entry, NextProposal, ProposalId, State, StopSign};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -132,8 +133,10 @@ impl Chance {
         let rng = &mut self.rng;
         let leader = Leader::new(Ballot::new(rng.number(), 0, rng.number()));
         let skip_prepare_use_leader = (rng.below(2) == 0).then_some(leader);
+        let learners = (0..rng.below(3)).map(|_| rng.number()).collect();
+        let digest = (rng.below(2) == 0).then(|| Digest([rng.number() as u8; 32]));
         let config_id = rng.number();
-        let ss = StopSign { config_id, nodes, metadata, skip_prepare_use_leader };
+        let ss = StopSign { config_id, nodes, learners, metadata, digest, skip_prepare_use_leader };
         (id, Entry::StopSign(ss))
     }
 

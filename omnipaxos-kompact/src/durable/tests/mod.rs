@@ -207,8 +207,14 @@ fn only_a_sealed_configuration_that_has_a_successor_is_removed() {
     assert_eq!(engine.remove(1), Err(RemoveError::NotSealed(1)));
     let (mut sequence, mut state) = engine.parts(1).unwrap();
     let mut builder = RecordsBuilder::new();
-    let stop_sign =
-        StopSign { config_id: 2, nodes: vec![3], metadata: None, skip_prepare_use_leader: None };
+    let stop_sign = StopSign {
+        config_id: 2,
+        nodes: vec![3],
+        learners: vec![],
+        metadata: None,
+        digest: None,
+        skip_prepare_use_leader: None,
+    };
     let id = ProposalId { proposer: 3, session: 1, number: 601 };
     builder.push(id, Entry::StopSign(stop_sign.clone()));
     sequence.append(builder.build()).unwrap();
@@ -255,7 +261,9 @@ fn doubt_about_a_next_configuration_ends_once_this_one_is_synchronised_without_a
             let next = StopSign {
                 config_id: 2,
                 nodes: vec![3],
+                learners: vec![],
                 metadata: None,
+                digest: None,
                 skip_prepare_use_leader: None,
             };
             let mut builder = RecordsBuilder::new();

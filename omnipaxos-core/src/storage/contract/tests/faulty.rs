@@ -59,6 +59,8 @@ faults! {
     MetadataIsForgotten,
     EmptyMetadataIsNone,
     StopSignsForgetTheirLeader,
+    StopSignsForgetTheirLearners,
+    StopSignsForgetTheirDigest,
     SessionsAreForgotten,
     GapsInNumbersAreClosed,
     LargeNumbersAreCut,
@@ -188,6 +190,10 @@ impl Store {
                 (Some(Fault::EmptyMetadataIsNone), Entry::StopSign(ss)) => {
                     ss.metadata = ss.metadata.take().filter(|data| !data.is_empty());
                 }
+                (Some(Fault::StopSignsForgetTheirLearners), Entry::StopSign(ss)) => {
+                    ss.learners.clear();
+                }
+                (Some(Fault::StopSignsForgetTheirDigest), Entry::StopSign(ss)) => ss.digest = None,
                 (Some(Fault::StopSignsForgetTheirLeader), Entry::StopSign(ss)) => {
                     ss.skip_prepare_use_leader = None;
                 }
