@@ -7,7 +7,7 @@ use super::proposals::Proposals;
 use super::recovery::Recovery;
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::Quorum;
-use crate::storage::{ConfigId, PaxosState, Records, Sequence, Storage, StorageError};
+use crate::storage::{AdoptError, ConfigId, PaxosState, Records, Sequence, Storage, StorageError};
 
 /// Why a handler gave up on a message.
 #[derive(Debug)]
@@ -21,6 +21,15 @@ pub(super) enum Fault {
 impl From<StorageError> for Fault {
     fn from(error: StorageError) -> Self {
         Fault::Storage(error)
+    }
+}
+
+impl From<AdoptError> for Fault {
+    fn from(error: AdoptError) -> Self {
+        match error {
+            AdoptError::Impossible(reason) => Fault::Impossible(reason),
+            AdoptError::Storage(error) => Fault::Storage(error),
+        }
     }
 }
 
@@ -101,31 +110,15 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
     }
 
     /// D1: makes the log hold the decided `records` at `from`, which is not below the decided
-    /// index. Keeps what is equal, cuts only at the first different entry: what follows equal
-    /// entries may be chosen too.
+    /// index.
     pub(super) fn adopt_decided(
         &mut self,
         from: u64,
         records: &Records,
         round: Ballot,
     ) -> Result<(), Fault> {
-        let to = self.storage.end_index().min(from + records.len());
-        let mut at = from;
-        while at < to {
-            let ours = self.storage.read(at, to, self.limits.sync_chunk_bytes)?;
-            let theirs = records.iter().skip((at - from) as usize);
-            let equal = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count() as u64;
-            at += equal;
-            if equal < ours.len() {
-                // What a round accepted holds everything chosen in earlier ones (SC2).
-                if self.storage.state().accepted_round >= round {
-                    return Err(Fault::Impossible("decided entries that contradict the log"));
-                }
-                self.storage.truncate(at)?;
-                break;
-            }
-        }
-        self.append(records.skip(at - from))
+        let chunk = self.limits.sync_chunk_bytes;
+        Ok(self.storage.adopt_decided(from, records, round, chunk)?)
     }
 
     /// Another member than `pid`.

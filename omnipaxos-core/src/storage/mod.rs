@@ -6,24 +6,30 @@
 //!
 //! Architecture invariant: nothing here knows a message, a peer or a role.
 
+mod adopt;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod entry;
 mod error;
 mod flush;
+mod import;
 mod memory;
 mod records;
+mod sealed;
 mod traits;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::ballot::NodeId;
+pub(crate) use adopt::AdoptError;
 pub use entry::{ConfigId, ENTRY_OVERHEAD, Entry, ProposalId, StopSign};
 pub use error::{Operation, StorageError};
 pub use flush::{FinishFlushError, Flush, FlushId};
+pub use import::{ImportError, Importer};
 pub use memory::{MemoryCommit, MemorySequence, MemoryState};
 pub use records::{Records, RecordsBuilder, RecordsError, Run};
+pub use sealed::SealedLog;
 pub use traits::{Commit, NextProposal, PaxosState, Sequence, State};
 
 use crate::ballot::Ballot;

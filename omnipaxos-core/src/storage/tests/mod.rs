@@ -1,6 +1,8 @@
 //! Storage against naive models: a plain vector for the log, recomputation from scratch for what is
 //! kept beside it.
 
+mod import;
+
 use super::*;
 use proptest::prelude::*;
 
