@@ -6,6 +6,7 @@
 //! * [`storage`]: the log and the state behind two traits, and a backend in memory. Whoever writes
 //!   another one runs the tests of `storage::contract` (feature `contract`) against it.
 //! * [`migration`]: a part of a log, fetched from many donors at once.
+//! * [`configurations`]: the life of one server across configurations.
 //! * [`digest`]: digests of a log, by which a stranger's copy of it is verified.
 //!
 //! There is no clock, no thread, no socket, no file and no randomness in this crate: messages,
@@ -97,6 +98,7 @@
 #![forbid(unsafe_code)]
 
 mod ballot;
+pub mod configurations;
 pub mod digest;
 mod hash;
 pub mod leader_election;
