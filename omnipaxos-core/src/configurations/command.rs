@@ -48,9 +48,9 @@ pub enum Command {
         /// Whether this server has retired.
         retired: bool,
     },
-    /// Start the replica of this configuration on its storage, which is created where there is none.
-    /// Acknowledged by [`replica_started`](super::Configurations::replica_started). All earlier
-    /// logs are sealed and durable here. A replica that finds its log sealed reports it
+    /// Start the replica of this configuration on its storage, which is created where there is
+    /// none. Acknowledged by [`replica_started`](super::Configurations::replica_started). All
+    /// earlier logs are sealed and durable here. A replica that finds its log sealed reports it
     /// ([`stop_sign_decided`](super::Configurations::stop_sign_decided)) like one that has just
     /// decided it.
     StartReplica {
@@ -78,8 +78,9 @@ pub enum Command {
         /// A round in which they were chosen, or a later one.
         round: Ballot,
     },
-    /// Everything of this log, in which no replica runs, was stored, its StopSign last: note durably
-    /// that all of it is decided. Acknowledged by [`sealed`](super::Configurations::sealed).
+    /// Everything of this log, in which no replica runs, was stored, its StopSign last: note
+    /// durably that all of it is decided. Acknowledged by
+    /// [`sealed`](super::Configurations::sealed).
     Seal {
         /// The configuration.
         config_id: ConfigId,

@@ -9,8 +9,8 @@ use crate::migration::MigrationConfig;
 pub struct ConfigurationsConfig {
     /// How logs are fetched. Snapshots are not (`max_snapshot_bytes` does not count).
     pub migration: MigrationConfig,
-    /// Ticks between two questions to the same server. Doubles up to ten times as many while nothing
-    /// changes.
+    /// Ticks between two questions to the same server. Doubles up to ten times as many while
+    /// nothing changes.
     pub poll_ticks: u32,
     /// Ticks without progress after which the rest of an ended configuration's log is fetched
     /// although a replica runs, which may still learn it from its leader.

@@ -44,7 +44,7 @@ impl Configuration {
         Self {
             config_id: stop_sign.config_id,
             nodes: stop_sign.nodes.clone(),
-            learners: Vec::new(),
+            learners: stop_sign.learners.clone(),
             metadata: stop_sign.metadata.clone(),
             leader: stop_sign.skip_prepare_use_leader,
         }

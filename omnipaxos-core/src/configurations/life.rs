@@ -74,8 +74,8 @@ impl Configurations {
     /// The life of server `pid`, which `found` this on its disk: nothing if it is new.
     ///
     /// # Errors
-    /// [`ConfigurationsStartError`] for an impossible pid or limit, and where what was found does not
-    /// go together.
+    /// [`ConfigurationsStartError`] for an impossible pid or limit, and where what was found does
+    /// not go together.
     pub fn new(
         pid: NodeId,
         found: Found,

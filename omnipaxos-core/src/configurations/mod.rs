@@ -6,9 +6,9 @@
 //! without every decided entry of the ones before it.
 //!
 //! # How to drive it
-//! 1. [`Configurations::new`] with what is on disk; [`bootstrap`](Configurations::bootstrap) at each
-//!    member of the first configuration of a new cluster, [`contact`](Configurations::contact) at a
-//!    server that is to join one. After a restart neither is needed.
+//! 1. [`Configurations::new`] with what is on disk; [`bootstrap`](Configurations::bootstrap) at
+//!    each member of the first configuration of a new cluster, [`contact`](Configurations::contact)
+//!    at a server that is to join one. After a restart neither is needed.
 //! 2. The other methods for whatever happens, [`tick`](Configurations::tick) at a steady pace.
 //! 3. After each of these calls, take all of [`next_command`](Configurations::next_command) and do
 //!    as it says, in order. [`Command`] says which input acknowledges which command, and what a

@@ -63,8 +63,8 @@ impl Configurations {
         (history.newest().role(self.pid).is_some() || begun()).then_some(first)
     }
 
-    /// V3: the replica of the newest configuration, once all logs before it are here; and that of an
-    /// earlier one which is still to be completed, where one has begun it.
+    /// V3: the replica of the newest configuration, once all logs before it are here; and that of
+    /// an earlier one which is still to be completed, where one has begun it.
     fn start(&mut self) {
         let Some(history) = self.history.as_ref().filter(|_| !self.retired) else { return };
         let configuration = match self.lacking() {

@@ -47,8 +47,8 @@ impl Configurations {
         Ok(())
     }
 
-    /// A message of a replica of `config_id` came from `from`, and no such replica runs here: one of
-    /// the two has missed something.
+    /// A message of a replica of `config_id` came from `from`, and no such replica runs here: one
+    /// of the two has missed something.
     pub fn unregistered(&mut self, config_id: ConfigId, from: NodeId) {
         let newest = self.durable_newest();
         let unheard = from != 0 && from != self.pid && !self.polls.told.contains(&from);

@@ -10,7 +10,9 @@ pub(super) fn ended(config_id: ConfigId, len: u64, nodes: &[u64]) -> Ended {
     let stop_sign = StopSign {
         config_id: config_id + 1,
         nodes: nodes.to_vec(),
+        learners: Vec::new(),
         metadata: None,
+        digest: None,
         skip_prepare_use_leader: None,
     };
     let round = Ballot::new(3, 0, 1);
