@@ -4,9 +4,10 @@
 //! A run is a function of its seed: nothing there reads a clock or rolls dice of its own. What is
 //! measured, and how each library is set up, is in docs/PERFORMANCE.md.
 //!
-//! [`durable`] is another measurement: commits to a real disk.
+//! [`durable`] is another measurement: commits to a real disk. [`compare`] is what the cores cost.
 
 pub mod cluster;
+pub mod compare;
 pub mod dice;
 pub mod durable;
 pub mod experiment;

@@ -1,0 +1,94 @@
+//! Ours beside the peers, in one run: see docs/PERFORMANCE.md.
+
+mod core;
+
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use omnipaxos_benches::compare::group::GroupError;
+use omnipaxos_benches::compare::row::{Row, table};
+use omnipaxos_benches::compare::speed::Effort;
+use std::io::{ErrorKind, Write as _, stdout};
+use std::process::ExitCode;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Ours and the peers, measured in turn; medians.
+#[derive(Debug, Parser)]
+#[command(name = "compare")]
+struct Args {
+    /// What is compared.
+    #[arg(default_value = "all")]
+    what: What,
+
+    /// How often each is measured.
+    #[arg(long, value_name = "N", default_value_t = 7,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+
+    /// Milliseconds of each measurement.
+    #[arg(long, value_name = "MS", default_value_t = 300,
+          value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    length: u32,
+
+    /// Print one JSON object a row.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// The cores, in one thread.
+    Core,
+    /// Everything.
+    All,
+}
+
+#[derive(Debug, Error)]
+enum Error {
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    #[error("cannot write: {0}")]
+    Output(#[from] std::io::Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that has read enough.
+        Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Error> {
+    let length = Duration::from_millis(u64::from(args.length));
+    let effort = Effort { runs: args.runs as usize, length };
+    let mut programs = std::env::current_exe()?;
+    programs.pop();
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} comparisons, {elapsed}") {
+        bar.set_style(style);
+    }
+    let rows = match args.what {
+        What::Core | What::All => core::rows(effort, &programs, || bar.inc(1))?,
+    };
+    bar.finish_and_clear();
+    print(args.json, &rows)
+}
+
+fn print(json: bool, rows: &[Row]) -> Result<(), Error> {
+    let mut out = stdout().lock();
+    if !json {
+        writeln!(out, "{}", table(rows))?;
+        return Ok(());
+    }
+    for row in rows {
+        writeln!(out, "{}", serde_json::to_string(row)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Servers of the crate `omnipaxos`, with the memory storage of `omnipaxos_storage`.
+
+use super::group::{Group, GroupError, Place};
+use bytes::Bytes;
+use omnipaxos::messages::Message;
+use omnipaxos::storage::{Entry, NoSnapshot};
+use omnipaxos::{ClusterConfig, OmniPaxos, OmniPaxosConfig, ServerConfig};
+use omnipaxos_storage::memory_storage::MemoryStorage;
+
+/// An entry of its log: bytes that are cloned as it likes.
+#[derive(Clone, Debug)]
+pub struct Payload(#[allow(dead_code, reason = "carried, never looked into")] Bytes);
+
+impl Entry for Payload {
+    type Snapshot = NoSnapshot;
+}
+
+type Replica = OmniPaxos<Payload, MemoryStorage<Payload>>;
+
+/// Whoever was elected leads.
+pub struct OmniPaxosGroup {
+    replicas: Vec<Replica>,
+    leader: usize,
+    taken: Vec<usize>,
+    buffer: Vec<Message<Payload>>,
+}
+
+/// Rounds of ticks after which there is a leader.
+const MOST_TICKS: u64 = 1000;
+
+impl OmniPaxosGroup {
+    /// A group of `servers` with a leader.
+    ///
+    /// # Errors
+    /// [`GroupError`] where a replica does not start, or none leads.
+    pub fn start(servers: u64) -> Result<Self, GroupError> {
+        let replica = |pid| {
+            let config = OmniPaxosConfig {
+                cluster_config: ClusterConfig {
+                    configuration_id: 1,
+                    nodes: (1..=servers).collect(),
+                    ..ClusterConfig::default()
+                },
+                server_config: ServerConfig { pid, ..ServerConfig::default() },
+            };
+            config.build(MemoryStorage::default()).map_err(|e| GroupError(format!("{e:?}")))
+        };
+        let replicas: Result<Vec<_>, _> = (1..=servers).map(replica).collect();
+        let replicas = replicas?;
+        let taken = vec![0; replicas.len()];
+        let mut group = Self { replicas, leader: 0, taken, buffer: Vec::new() };
+        for _ in 0..MOST_TICKS {
+            group.tick()?;
+            group.exchange()?;
+            let leads = |replica: &Replica| match replica.get_current_leader() {
+                Some((pid, accepts)) => accepts.then_some(pid),
+                None => None,
+            };
+            let leader = leads(&group.replicas[0]);
+            if let Some(pid) = leader.filter(|_| group.replicas.iter().all(|r| leads(r) == leader))
+            {
+                group.leader = pid as usize - 1;
+                return Ok(group);
+            }
+        }
+        Err(GroupError("no server leads".to_owned()))
+    }
+}
+
+impl Group for OmniPaxosGroup {
+    fn propose(&mut self, at: Place, payload: Bytes) -> Result<(), GroupError> {
+        let at = match at {
+            Place::Leader => self.leader,
+            Place::Follower => (self.leader + 1) % self.replicas.len(),
+        };
+        self.replicas[at].append(Payload(payload)).map_err(|e| GroupError(format!("{e:?}")))
+    }
+
+    fn exchange(&mut self) -> Result<(), GroupError> {
+        loop {
+            let mut quiet = true;
+            for at in 0..self.replicas.len() {
+                self.replicas[at].take_outgoing_messages(&mut self.buffer);
+                for message in std::mem::take(&mut self.buffer) {
+                    quiet = false;
+                    self.replicas[message.get_receiver() as usize - 1].handle_incoming(message);
+                }
+                if self.replicas[at].get_decided_idx() > self.taken[at] {
+                    let suffix = self.replicas[at].read_decided_suffix(self.taken[at]);
+                    self.taken[at] += suffix.map_or(0, |suffix| suffix.len());
+                }
+            }
+            if quiet {
+                return Ok(());
+            }
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), GroupError> {
+        self.replicas.iter_mut().for_each(OmniPaxos::tick);
+        Ok(())
+    }
+
+    fn decided(&self) -> u64 {
+        self.taken.iter().copied().min().unwrap_or(0) as u64
+    }
+}
