@@ -1,17 +1,25 @@
 //! Storage in memory: for tests, for examples, and where a restart is a new server.
 
-use super::records::Run;
-use super::{Commit, Entry, Operation, PaxosState, Records, Sequence, State, StorageError};
+use super::{
+    Commit, Entry, Operation, PaxosState, ProposalId, Records, Sequence, State, StorageError,
+};
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 /// A log in memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+///
+/// Keeps the records as they were appended: replicas that share an address space share them, and
+/// reading them again copies nothing.
+#[derive(Clone, Debug, Default)]
 pub struct MemorySequence {
     first: u64,
-    entries: VecDeque<Entry>,
-    /// Where each run starts. The first may start below `first`, the last ends at the end.
-    runs: VecDeque<(u64, Run)>,
+    end: u64,
+    /// Where each part starts. The first may start below `first`.
+    parts: VecDeque<(u64, Records)>,
 }
+
+/// Parts below this length grow where that costs no copy.
+const SHORT: u64 = 64;
 
 impl MemorySequence {
     /// An empty log.
@@ -21,7 +29,7 @@ impl MemorySequence {
     }
 
     fn check(&self, operation: Operation, from: u64, to: u64) -> Result<(), StorageError> {
-        let (first, end) = (self.first, self.end_index());
+        let (first, end) = (self.first, self.end);
         if first <= from && from <= to && to <= end {
             Ok(())
         } else {
@@ -29,9 +37,29 @@ impl MemorySequence {
         }
     }
 
-    /// Position of the run that holds `index`.
-    fn run_at(&self, index: u64) -> usize {
-        self.runs.partition_point(|(start, _)| *start <= index).saturating_sub(1)
+    /// Position of the part that holds `index`.
+    fn part_at(&self, index: u64) -> usize {
+        self.parts.partition_point(|(start, _)| *start <= index).saturating_sub(1)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (ProposalId, &Entry)> {
+        let trimmed = self.parts.front().map_or(0, |(start, _)| self.first.saturating_sub(*start));
+        self.parts.iter().flat_map(|(_, records)| records.iter()).skip(trimmed as usize)
+    }
+}
+
+impl PartialEq for MemorySequence {
+    fn eq(&self, other: &Self) -> bool {
+        (self.first, self.end) == (other.first, other.end) && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for MemorySequence {}
+
+impl Hash for MemorySequence {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.first, self.end).hash(state);
+        self.iter().for_each(|record| record.hash(state));
     }
 }
 
@@ -41,73 +69,68 @@ impl Sequence for MemorySequence {
     }
 
     fn end_index(&self) -> u64 {
-        self.first + self.entries.len() as u64
+        self.end
     }
 
     fn append(&mut self, records: Records) -> Result<(), StorageError> {
-        let mut at = self.end_index();
-        let (entries, runs) = records.into_parts();
-        self.entries.extend(entries);
-        for run in runs {
-            match self.runs.back_mut() {
-                Some((_, last)) if last.continues_with(&run) => last.count += run.count,
-                _ => self.runs.push_back((at, run)),
-            }
-            at += run.count;
+        let (start, len) = (self.end, records.len());
+        if len == 0 {
+            return Ok(());
         }
+        let refused = match self.parts.back_mut() {
+            Some((_, last)) if last.len() + len <= SHORT => last.absorb(records),
+            _ => Some(records),
+        };
+        if let Some(records) = refused {
+            self.parts.push_back((start, records));
+        }
+        self.end += len;
         Ok(())
     }
 
     fn truncate(&mut self, from: u64) -> Result<(), StorageError> {
         self.check(Operation::Truncate, from, from)?;
-        self.entries.truncate((from - self.first) as usize);
-        while let Some((start, run)) = self.runs.back_mut() {
+        self.end = from;
+        while let Some((start, records)) = self.parts.back_mut() {
             if *start < from {
-                run.count = run.count.min(from - *start);
+                *records = records.slice(0, from - *start);
                 break;
             }
-            self.runs.pop_back();
+            self.parts.pop_back();
         }
         Ok(())
     }
 
     fn read(&self, from: u64, to: u64, max_cost: u64) -> Result<Records, StorageError> {
         self.check(Operation::Read, from, to)?;
-        let (lo, hi) = ((from - self.first) as usize, (to - self.first) as usize);
-        let (mut count, mut cost) = (0, 0);
-        for entry in self.entries.range(lo..hi) {
-            if count > 0 && cost + entry.cost() > max_cost {
+        let mut at = self.part_at(from);
+        let mut read = Records::default();
+        while let Some((start, records)) = self.parts.get(at)
+            && from + read.len() < to
+        {
+            let skip = from + read.len() - *start;
+            let rest = records.len().min(to - *start) - skip;
+            let least = u64::from(read.is_empty());
+            let fits = records.fitting(skip, rest, max_cost - read.cost().min(max_cost), least);
+            if fits > 0 {
+                read = read.followed_by(records.slice(skip, skip + fits));
+            }
+            if fits < rest {
                 break;
             }
-            cost += entry.cost();
-            count += 1;
+            at += 1;
         }
-        if count == 0 {
-            return Ok(Records::default());
-        }
-        let entries = self.entries.range(lo..lo + count).cloned().collect();
-        let end = from + count as u64;
-        let mut runs = Vec::new();
-        for (start, run) in self.runs.range(self.run_at(from)..) {
-            if *start >= end {
-                break;
-            }
-            let skip = from.saturating_sub(*start);
-            let part = run.skip(skip).and_then(|r| r.take(end - start - skip));
-            runs.extend(part);
-        }
-        Ok(Records::of_parts(entries, runs, cost))
+        Ok(read)
     }
 
     fn trim(&mut self, to: u64) -> Result<(), StorageError> {
         self.check(Operation::Trim, to, to)?;
-        self.entries.drain(..(to - self.first) as usize);
         self.first = to;
-        while let Some((start, run)) = self.runs.front() {
-            if *start + run.count > to {
+        while let Some((start, records)) = self.parts.front() {
+            if *start + records.len() > to {
                 break;
             }
-            self.runs.pop_front();
+            self.parts.pop_front();
         }
         Ok(())
     }

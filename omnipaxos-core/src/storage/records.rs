@@ -222,6 +222,52 @@ impl Records {
         Self::of_parts(entries, slice_runs(self.runs(), from, to), cost)
     }
 
+    /// How many of the `count` records from position `skip` on cost at most `max_cost` bytes
+    /// together; at least `least`.
+    pub(crate) fn fitting(&self, skip: u64, count: u64, max_cost: u64, least: u64) -> u64 {
+        if count == self.len() && self.cost() <= max_cost {
+            return count;
+        }
+        let (mut fits, mut cost) = (0, 0);
+        for entry in self.entries().iter().skip(skip as usize).take(count as usize) {
+            cost += entry.cost();
+            if cost > max_cost && fits >= least {
+                break;
+            }
+            fits += 1;
+        }
+        fits
+    }
+
+    /// These records and then `next`; copied only where both are some.
+    pub(crate) fn followed_by(self, next: Records) -> Records {
+        if self.is_empty() {
+            return next;
+        }
+        let cost = self.cost() + next.cost();
+        let (mut entries, mut runs) = self.into_parts();
+        let (more, more_runs) = next.into_parts();
+        entries.extend(more);
+        more_runs.into_iter().for_each(|run| Run::push_onto(&mut runs, run));
+        Self::of_parts(entries, runs, cost)
+    }
+
+    /// Appends `next` in place, where nobody else holds either of them; returns it otherwise.
+    pub(crate) fn absorb(&mut self, next: Records) -> Option<Records> {
+        let Some(inner) = Arc::get_mut(&mut self.inner) else {
+            return Some(next);
+        };
+        match Arc::try_unwrap(next.inner) {
+            Ok(next) => {
+                inner.cost += next.cost;
+                inner.entries.extend(next.entries);
+                next.runs.into_iter().for_each(|run| Run::push_onto(&mut inner.runs, run));
+                None
+            }
+            Err(inner) => Some(Records { inner }),
+        }
+    }
+
     /// Entries and runs, moved out where nobody else holds these records.
     #[must_use]
     pub fn into_parts(self) -> (Vec<Entry>, Vec<Run>) {
