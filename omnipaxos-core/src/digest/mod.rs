@@ -148,7 +148,7 @@ impl Open {
                     metadata,
                     digest,
                     skip_prepare_use_leader,
-                } = stop_sign;
+                } = &**stop_sign;
                 self.numbers(&[proposer, session, number, 1, *config_id]);
                 for pids in [nodes, learners] {
                     self.numbers(&[pids.len() as u64]);

@@ -50,7 +50,7 @@ fn blocks_end_by_count_by_cost_and_before_a_stop_sign() {
     assert_eq!(list, [(2, BLOCK_COST), (3, BLOCK_COST / 2), (4, (1 << 17) + 16), (6, 32)]);
 
     let normal = Entry::Normal(Bytes::from_static(b"x"));
-    let sealed = digests(&records([normal, Entry::StopSign(stop_sign())]));
+    let sealed = digests(&records([normal, Entry::stop_sign(stop_sign())]));
     let ends: Vec<u64> = sealed.closed().iter().map(|block| block.end).collect();
     assert_eq!(ends, [1, 2], "a StopSign is a block of its own");
 }
@@ -97,7 +97,7 @@ fn an_anchor_of_what_precedes_a_stop_sign_gives_that_of_the_sealed_log() {
     let anchor = digests.anchor();
     let last = {
         let mut builder = RecordsBuilder::new();
-        builder.push(id(11), Entry::StopSign(stop_sign()));
+        builder.push(id(11), Entry::stop_sign(stop_sign()));
         builder.build()
     };
     digests.push(&last);
@@ -115,7 +115,7 @@ fn every_part_of_a_record_counts() {
     let stop = |change: fn(&mut StopSign)| {
         let mut ss = stop_sign();
         change(&mut ss);
-        Entry::StopSign(ss)
+        Entry::stop_sign(ss)
     };
     let ballot = Ballot::new(1, 2, 3);
     let other_id = |proposer, session, number| ProposalId { proposer, session, number };
@@ -141,7 +141,7 @@ fn every_part_of_a_record_counts() {
         one(1, 0, id(1), {
             let mut ss = stop_sign();
             ss.skip_prepare_use_leader = Some(Leader::new(ballot));
-            Entry::StopSign(ss)
+            Entry::stop_sign(ss)
         }),
         block_digest(1, 0, [(id(1), &normal("a")), (id(2), &normal(""))].into_iter()),
         block_digest(1, 0, std::iter::empty()),
@@ -208,7 +208,7 @@ fn the_format_does_not_change() {
     builder.push(id(1), Entry::from("hello"));
     builder.push(
         id(2),
-        Entry::StopSign(StopSign {
+        Entry::stop_sign(StopSign {
             config_id: 2,
             nodes: vec![1, 2, 4],
             learners: vec![5],

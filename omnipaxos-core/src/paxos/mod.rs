@@ -297,7 +297,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         next.check()?;
         self.may_propose()?;
         let next = next.stop_sign(self.replica.config_id)?;
-        let entry = Entry::StopSign(next);
+        let entry = Entry::stop_sign(next);
         let (size, limit) = (entry.cost(), self.replica.limits.max_entry_bytes);
         if size > limit {
             return Err(ProposeError::TooLarge { size, limit }.into());

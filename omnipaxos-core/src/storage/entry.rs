@@ -18,11 +18,18 @@ pub const ENTRY_OVERHEAD: u64 = 16;
 pub enum Entry {
     /// A client's payload, never looked into.
     Normal(Bytes),
-    /// The last entry of a configuration.
-    StopSign(StopSign),
+    /// The last entry of a configuration. Boxed: there is one of them, and entries are moved and
+    /// kept by the million.
+    StopSign(Box<StopSign>),
 }
 
 impl Entry {
+    /// The entry of a StopSign.
+    #[must_use]
+    pub fn stop_sign(stop_sign: StopSign) -> Self {
+        Entry::StopSign(Box::new(stop_sign))
+    }
+
     /// What this entry counts against limits, in bytes: its payload plus [`ENTRY_OVERHEAD`].
     #[must_use]
     pub fn cost(&self) -> u64 {

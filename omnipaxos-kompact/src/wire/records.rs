@@ -73,7 +73,7 @@ impl RecordsHead {
         match (self.stop_sign, self.metadata) {
             (Some(ss), metadata) => {
                 let metadata = metadata.map(|length| blob.take(length)).transpose()?;
-                entries.push(Entry::StopSign(StopSign { metadata, ..ss }));
+                entries.push(Entry::stop_sign(StopSign { metadata, ..ss }));
             }
             (None, None) => {}
             (None, Some(_)) => {

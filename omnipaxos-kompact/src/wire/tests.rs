@@ -207,7 +207,7 @@ fn any_accept() -> impl Strategy<Value = Packet> {
     let payloads = prop::collection::vec(any_bytes(), 0..20);
     (payloads, prop::option::of(any_stop_sign())).prop_map(|(payloads, stop_sign)| {
         let mut entries: Vec<Entry> = payloads.into_iter().map(Entry::Normal).collect();
-        entries.extend(stop_sign.map(Entry::StopSign));
+        entries.extend(stop_sign.map(Entry::stop_sign));
         let runs = match entries.len() as u64 {
             0 => vec![],
             1 => vec![run(1)],

@@ -337,7 +337,7 @@ impl Run {
             digest: None,
             skip_prepare_use_leader: None,
         };
-        let entry = Entry::StopSign(stop_sign);
+        let entry = Entry::stop_sign(stop_sign);
         image.records.push((id, entry.clone()));
         let mut builder = RecordsBuilder::new();
         builder.push(id, entry);

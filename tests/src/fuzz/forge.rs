@@ -65,7 +65,7 @@ impl<'a, 'b> Forger<'a, 'b> {
         match self.input.byte() {
             0xF0.. => {
                 let nodes: &[&[NodeId]] = &[&[1, 2, 4], &[], &[0], &[1, 1]];
-                Entry::StopSign(StopSign {
+                Entry::stop_sign(StopSign {
                     config_id: self.input.pick(&[2, 0, u64::MAX]),
                     nodes: self.input.pick(nodes).to_vec(),
                     learners: vec![],

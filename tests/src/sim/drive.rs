@@ -297,7 +297,7 @@ impl Sim {
             self.outcome(who, config_id, id, outcome);
         }
         if let Some(Entry::StopSign(ss)) = entries.last() {
-            self.sealed(slot, config_id, ss.clone());
+            self.sealed(slot, config_id, (**ss).clone());
         }
     }
 

@@ -109,7 +109,7 @@ impl Sim {
                     digest: None,
                     skip_prepare_use_leader: None,
                 };
-                self.checker.proposed(who, config_id, id, Entry::StopSign(ss));
+                self.checker.proposed(who, config_id, id, Entry::stop_sign(ss));
                 self.proposed_sets.push((config_id + 1, nodes));
                 self.after_input(slot, config_id);
                 true

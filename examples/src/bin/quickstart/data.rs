@@ -148,7 +148,7 @@ fn sealed(
                 match entry {
                     Entry::Normal(data) => log.entries.push((config_id, data.clone())),
                     Entry::StopSign(stop_sign) => {
-                        log.stop_signs.push((log.entries.len(), Arc::new(stop_sign.clone())));
+                        log.stop_signs.push((log.entries.len(), Arc::new((**stop_sign).clone())));
                     }
                 }
             }

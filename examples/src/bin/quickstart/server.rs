@@ -103,7 +103,7 @@ impl Server {
                     Entry::Normal(data) => log.entries.push((config_id, data.clone())),
                     Entry::StopSign(stop_sign) => {
                         let at = log.entries.len();
-                        log.stop_signs.push((at, Arc::new(stop_sign.clone())));
+                        log.stop_signs.push((at, Arc::new((**stop_sign).clone())));
                         return Ok(());
                     }
                 }

@@ -50,7 +50,7 @@ pub(super) fn log(seed: u64, len: u64, sealed: bool, size: impl Fn(&mut Rng) -> 
         *number += 1;
         let id = ProposalId { proposer, session: 1, number: *number };
         let entry = if sealed && index + 1 == len {
-            Entry::StopSign(StopSign {
+            Entry::stop_sign(StopSign {
                 config_id: CONFIG + 1,
                 nodes: vec![1, 2, 4],
                 learners: vec![],

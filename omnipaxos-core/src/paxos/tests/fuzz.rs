@@ -103,7 +103,7 @@ impl Fuzz {
         match self.rng.below(12) {
             0 => {
                 let nodes = [vec![], vec![0], vec![1, 1], vec![1, 2, 4]];
-                Entry::StopSign(StopSign {
+                Entry::stop_sign(StopSign {
                     config_id: [CONFIG + 1, 0, u64::MAX][self.rng.below(3) as usize],
                     nodes: nodes[self.rng.below(4) as usize].clone(),
                     learners: vec![],

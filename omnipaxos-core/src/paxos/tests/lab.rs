@@ -33,7 +33,7 @@ pub(super) fn records_of(proposer: NodeId, first: u64, entries: &[&str]) -> Reco
     builder.extend((first..).zip(entries).map(|(number, entry)| {
         let id = ProposalId { proposer, session: 1, number };
         let entry = match *entry {
-            "STOP" => Entry::StopSign(stop_sign()),
+            "STOP" => Entry::stop_sign(stop_sign()),
             text => Entry::from(text.to_owned()),
         };
         (id, entry)

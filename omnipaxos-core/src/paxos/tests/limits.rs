@@ -371,7 +371,7 @@ fn impossible_proposals_are_refused() {
         stop.config_id = config_id;
         let id = records_of(2, 1, &["a"]).runs()[0];
         let proposals = crate::storage::Records::new(
-            vec![crate::storage::Entry::StopSign(stop.clone())],
+            vec![crate::storage::Entry::stop_sign(stop.clone())],
             vec![id],
         );
         let body = Body::Propose(Propose { proposals: proposals.unwrap(), hops: 1 });

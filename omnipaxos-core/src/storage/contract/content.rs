@@ -95,7 +95,7 @@ pub fn stop_signs_survive<B: Backend>(backend: &mut B) {
         let ss = StopSign { config_id, nodes, learners, metadata, digest, skip_prepare_use_leader };
         let id = ProposalId { proposer: 2, session: 9, number: 1 + at };
         let mut records = subject.some(at);
-        records.push((id, Entry::StopSign(ss)));
+        records.push((id, Entry::stop_sign(ss)));
         subject.append(records);
         subject.check();
         subject.flush();

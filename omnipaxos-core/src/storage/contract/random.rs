@@ -137,7 +137,7 @@ impl Chance {
         let digest = (rng.below(2) == 0).then(|| Digest([rng.number() as u8; 32]));
         let config_id = rng.number();
         let ss = StopSign { config_id, nodes, learners, metadata, digest, skip_prepare_use_leader };
-        (id, Entry::StopSign(ss))
+        (id, Entry::stop_sign(ss))
     }
 
     fn bytes(&mut self, size: u64) -> Bytes {

@@ -17,7 +17,7 @@ fn run(proposer: NodeId, number: u64, count: u64) -> Run {
 }
 
 fn stop() -> Entry {
-    Entry::StopSign(StopSign {
+    Entry::stop_sign(StopSign {
         config_id: 2,
         nodes: vec![1, 2],
         learners: vec![],

@@ -272,7 +272,7 @@ where
             }));
         }
         if let Some(stop_sign) = stop_sign {
-            self.indicate_stop_sign(index, stop_sign);
+            self.indicate_stop_sign(index, *stop_sign);
         }
     }
 

@@ -216,7 +216,7 @@ fn only_a_sealed_configuration_that_has_a_successor_is_removed() {
         skip_prepare_use_leader: None,
     };
     let id = ProposalId { proposer: 3, session: 1, number: 601 };
-    builder.push(id, Entry::StopSign(stop_sign.clone()));
+    builder.push(id, Entry::stop_sign(stop_sign.clone()));
     sequence.append(builder.build()).unwrap();
     state.commit().unwrap().run().unwrap();
     drop((sequence, state));
@@ -268,7 +268,7 @@ fn doubt_about_a_next_configuration_ends_once_this_one_is_synchronised_without_a
             };
             let mut builder = RecordsBuilder::new();
             let id = ProposalId { proposer: 3, session: 1, number: 1 };
-            builder.push(id, Entry::StopSign(next));
+            builder.push(id, Entry::stop_sign(next));
             sequence.append(builder.build()).unwrap();
             flush(State { session: 1, ..State::default() });
         }
