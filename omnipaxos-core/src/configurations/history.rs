@@ -40,7 +40,7 @@ impl Ended {
 
     /// What it counts against limits, in bytes.
     pub(super) fn cost(&self) -> u64 {
-        Entry::StopSign(self.stop_sign.clone()).cost()
+        Entry::stop_sign(self.stop_sign.clone()).cost()
     }
 
     /// Whether a configuration can end so.
