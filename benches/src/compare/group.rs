@@ -1,6 +1,6 @@
 //! A group of servers that replicate a log among themselves.
 
-use super::omnipaxos_crate::OmniPaxosGroup;
+use super::omnipaxos_crate::{OmniPaxosGroup, Owned, Shared};
 use super::ours::OurGroup;
 use super::raft_crate::RaftGroup;
 use super::workload::Workload;
@@ -61,8 +61,10 @@ pub enum Place {
 pub enum Library {
     /// omnipaxos-core.
     Ours,
-    /// The crate `omnipaxos`.
+    /// The crate `omnipaxos` with entries that own their bytes.
     Omnipaxos,
+    /// The crate `omnipaxos` with entries that share them, as ours do.
+    OmnipaxosShared,
     /// The crate `raft`.
     Raft,
 }
@@ -74,6 +76,7 @@ impl Library {
         match self {
             Library::Ours => "ours",
             Library::Omnipaxos => "omnipaxos",
+            Library::OmnipaxosShared => "omnipaxos-shared",
             Library::Raft => "raft",
         }
     }
@@ -90,7 +93,10 @@ impl Library {
         let servers = workload.servers;
         match self {
             Library::Ours => workload.run(OurGroup::start(servers)?, entries),
-            Library::Omnipaxos => workload.run(OmniPaxosGroup::start(servers)?, entries),
+            Library::Omnipaxos => workload.run(OmniPaxosGroup::<Owned>::start(servers)?, entries),
+            Library::OmnipaxosShared => {
+                workload.run(OmniPaxosGroup::<Shared>::start(servers)?, entries)
+            }
             Library::Raft => workload.run(RaftGroup::start(servers)?, entries),
         }
     }

@@ -7,28 +7,46 @@ use omnipaxos::storage::{Entry, NoSnapshot};
 use omnipaxos::{ClusterConfig, OmniPaxos, OmniPaxosConfig, ServerConfig};
 use omnipaxos_storage::memory_storage::MemoryStorage;
 
-/// An entry of its log: bytes that are cloned as it likes.
+/// An entry of its log, which it clones as it likes.
 #[derive(Clone, Debug)]
-pub struct Payload(#[allow(dead_code, reason = "carried, never looked into")] Bytes);
+pub struct Payload<T>(#[allow(dead_code, reason = "carried, never looked into")] T);
 
-impl Entry for Payload {
+impl<T: Clone + std::fmt::Debug> Entry for Payload<T> {
     type Snapshot = NoSnapshot;
 }
 
-type Replica = OmniPaxos<Payload, MemoryStorage<Payload>>;
+/// An entry that owns its bytes: each clone copies them.
+pub type Owned = Payload<Vec<u8>>;
+
+/// An entry that shares its bytes.
+pub type Shared = Payload<Bytes>;
+
+impl From<Bytes> for Owned {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes.to_vec())
+    }
+}
+
+impl From<Bytes> for Shared {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+type Replica<P> = OmniPaxos<P, MemoryStorage<P>>;
 
 /// Whoever was elected leads.
-pub struct OmniPaxosGroup {
-    replicas: Vec<Replica>,
+pub struct OmniPaxosGroup<P: Entry> {
+    replicas: Vec<Replica<P>>,
     leader: usize,
     taken: Vec<usize>,
-    buffer: Vec<Message<Payload>>,
+    buffer: Vec<Message<P>>,
 }
 
 /// Rounds of ticks after which there is a leader.
 const MOST_TICKS: u64 = 1000;
 
-impl OmniPaxosGroup {
+impl<P: Entry> OmniPaxosGroup<P> {
     /// A group of `servers` with a leader.
     ///
     /// # Errors
@@ -50,9 +68,9 @@ impl OmniPaxosGroup {
         let taken = vec![0; replicas.len()];
         let mut group = Self { replicas, leader: 0, taken, buffer: Vec::new() };
         for _ in 0..MOST_TICKS {
-            group.tick()?;
-            group.exchange()?;
-            let leads = |replica: &Replica| match replica.get_current_leader() {
+            group.replicas.iter_mut().for_each(OmniPaxos::tick);
+            group.deliver();
+            let leads = |replica: &Replica<P>| match replica.get_current_leader() {
                 Some((pid, accepts)) => accepts.then_some(pid),
                 None => None,
             };
@@ -65,18 +83,8 @@ impl OmniPaxosGroup {
         }
         Err(GroupError("no server leads".to_owned()))
     }
-}
 
-impl Group for OmniPaxosGroup {
-    fn propose(&mut self, at: Place, payload: Bytes) -> Result<(), GroupError> {
-        let at = match at {
-            Place::Leader => self.leader,
-            Place::Follower => (self.leader + 1) % self.replicas.len(),
-        };
-        self.replicas[at].append(Payload(payload)).map_err(|e| GroupError(format!("{e:?}")))
-    }
-
-    fn exchange(&mut self) -> Result<(), GroupError> {
+    fn deliver(&mut self) {
         loop {
             let mut quiet = true;
             for at in 0..self.replicas.len() {
@@ -91,9 +99,24 @@ impl Group for OmniPaxosGroup {
                 }
             }
             if quiet {
-                return Ok(());
+                return;
             }
         }
+    }
+}
+
+impl<P: Entry + From<Bytes>> Group for OmniPaxosGroup<P> {
+    fn propose(&mut self, at: Place, payload: Bytes) -> Result<(), GroupError> {
+        let at = match at {
+            Place::Leader => self.leader,
+            Place::Follower => (self.leader + 1) % self.replicas.len(),
+        };
+        self.replicas[at].append(payload.into()).map_err(|e| GroupError(format!("{e:?}")))
+    }
+
+    fn exchange(&mut self) -> Result<(), GroupError> {
+        self.deliver();
+        Ok(())
     }
 
     fn tick(&mut self) -> Result<(), GroupError> {

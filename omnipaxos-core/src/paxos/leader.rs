@@ -429,16 +429,21 @@ impl Leading {
     }
 }
 
-/// Appends own proposals. A part of the cap stays free for what other servers forward.
+/// Appends own proposals, in the frames in which they will be sent. A part of the cap stays free
+/// for what other servers forward.
 fn append_own<S: Sequence, P: PaxosState>(r: &mut Replica<S, P>) -> Result<(), Fault> {
-    if r.proposals.is_empty() || r.storage.stop_sign().is_some() {
+    if r.proposals.is_empty() {
         return Ok(());
     }
     let cap = r.limits.max_undecided_bytes - r.limits.max_undecided_bytes / 4;
-    let room = cap.saturating_sub(r.storage.tail_cost());
-    if room == 0 {
-        return Ok(());
+    while r.storage.stop_sign().is_none() {
+        let room = cap.saturating_sub(r.storage.tail_cost()).min(r.limits.accept_frame_bytes);
+        let next = r.storage.next_of(r.pid);
+        if room == 0 || !r.proposals.lacks(next) {
+            break;
+        }
+        let records = r.proposals.lacking(next, room);
+        r.append(records)?;
     }
-    let records = r.proposals.lacking(r.storage.next_of(r.pid), room);
-    r.append(records)
+    Ok(())
 }

@@ -7,7 +7,7 @@ use omnipaxos_benches::compare::speed::{self, Effort};
 use omnipaxos_benches::compare::workload::Workload;
 use std::path::Path;
 
-const PEERS: [Library; 2] = [Library::Omnipaxos, Library::Raft];
+const PEERS: [Library; 3] = [Library::Omnipaxos, Library::OmnipaxosShared, Library::Raft];
 
 /// Instructions of one entry at all three servers, the harness included.
 const MOST_INSTRUCTIONS: f64 = 800.0;
@@ -29,8 +29,8 @@ pub(crate) fn rows(
             let compared = speed::compare(peer, &load, effort)?;
             let goal = match (peer, window, payload) {
                 (Library::Raft, 1024, _) => Some(5.0),
-                (_, 1024, 16) => Some(2.0),
-                (_, 1024, _) => Some(3.0),
+                (Library::Omnipaxos, 1024, 16) => Some(2.0),
+                (Library::Omnipaxos, 1024, _) => Some(3.0),
                 (Library::Omnipaxos, ..) => Some(1.5),
                 _ => None,
             };
