@@ -29,8 +29,22 @@ pub struct PaxosConfig {
     pub max_pending_bytes: u64,
     /// Bytes of one entry's payload.
     pub max_entry_bytes: u64,
+    /// How far behind a replica may be for its leader to bring it up; further behind, it waits for
+    /// its driver to fetch what is decided from several servers
+    /// ([`Paxos::catch_up`](super::Paxos::catch_up)). `None`: its leader brings everything.
+    pub catch_up: Option<CatchUpLimit>,
     /// The index from which `get_decided_entries` starts; the first retained one when `None`.
     pub read_from: Option<u64>,
+}
+
+/// How much may be lacking of what the leader has decided. Both should exceed what `window_bytes`
+/// holds, or a follower that is merely busy counts as a laggard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CatchUpLimit {
+    /// How many entries.
+    pub entries: u64,
+    /// Their cost, judged by that of the entries at hand.
+    pub bytes: u64,
 }
 
 impl Default for PaxosConfig {
@@ -45,6 +59,7 @@ impl Default for PaxosConfig {
             max_undecided_bytes: 32 << 20,
             max_pending_bytes: 32 << 20,
             max_entry_bytes: 1 << 20,
+            catch_up: None,
             read_from: None,
         }
     }

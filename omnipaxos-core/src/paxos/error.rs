@@ -138,6 +138,26 @@ pub enum MessageError {
     Halted(#[from] Halted),
 }
 
+/// Why decided records that came from elsewhere were not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum LearnError {
+    /// Records before them are lacking.
+    #[error("records from index {start} on, but only {decided} are decided here")]
+    Gap {
+        /// Where they start.
+        start: u64,
+        /// The decided index.
+        decided: u64,
+    },
+    /// They contradict what this replica knows for certain: whoever sent them is wrong.
+    #[error("impossible records: {0}")]
+    Impossible(&'static str),
+    /// The replica has halted.
+    #[error(transparent)]
+    Halted(#[from] Halted),
+}
+
 /// Why decided entries cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]

@@ -2,13 +2,21 @@
 //!
 //! Architecture invariant: nothing here knows the leader's half; they meet in `paxos/dispatch.rs`.
 
+mod lag;
+mod proposals;
+mod sync;
+
 use super::messages::{
     Accept, AcceptSync, Accepted, Body, Decide, LearnRequest, Prepare, PrepareReq, Promise,
-    Propose, SyncRequest, SyncSession,
+    SyncRequest, SyncSession,
 };
 use super::replica::{Fault, Replica};
 use crate::ballot::{Ballot, NodeId};
 use crate::storage::{PaxosState, Records, Sequence};
+use lag::Lag;
+use sync::Sync;
+
+pub use lag::CatchUp;
 
 /// What a follower knows of its leader. All of it is volatile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -38,6 +46,10 @@ pub(super) struct Follower {
     /// Which peer is asked next to pass proposals on. A turn of its own: with one for both, each
     /// use could meet the same peers for ever.
     relay: Turn,
+    /// Decided entries that are fetched elsewhere: the leader is not asked for them.
+    lag: Option<Lag>,
+    /// They did not come: in this attempt the leader brings them.
+    gave_up: bool,
     /// A Prepare or a resync was asked for since the last tick: once is enough.
     asked: bool,
     /// An Accepted is due, with or without a gap.
@@ -53,21 +65,6 @@ enum Phase {
     Promised { s: SyncSession, sync: Option<Sync> },
     /// Attempt `s` was completed: the log is a prefix of the leader's log.
     Synced { s: SyncSession },
-}
-
-/// An AcceptSync that arrives in parts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Sync {
-    /// The log equals the leader's up to here. Behind it there may be a tail that is to be
-    /// replaced.
-    equal_to: u64,
-    /// The leader's entries from `equal_to` on, not in the log yet: they enter it together with the
-    /// accepted round, in one atomic step (F2).
-    staged: Vec<Records>,
-    /// The first index that neither the log nor `staged` holds.
-    next: u64,
-    /// The round is accepted once `next` gets here.
-    end: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -156,11 +153,11 @@ impl Follower {
                         self.request_learning(r);
                     }
                 }
-                _ => self.phase = Phase::Promised { s: m.s, sync: None },
+                _ => self.begin_attempt(m.s),
             }
         } else {
             r.storage.promise(m.n);
-            self.phase = Phase::Promised { s: m.s, sync: None };
+            self.begin_attempt(m.s);
         }
         self.heard();
         self.due = None;
@@ -188,6 +185,11 @@ impl Follower {
         };
         r.send_durable(m.n.pid, Body::Promise(promise));
         Ok(())
+    }
+
+    fn begin_attempt(&mut self, s: SyncSession) {
+        self.phase = Phase::Promised { s, sync: None };
+        self.gave_up = false;
     }
 
     /// F2, in parts: what is decided enters the log at once (D1), the undecided rest all together
@@ -224,8 +226,7 @@ impl Follower {
                 return Ok(());
             }
             None if m.first && m.start <= r.storage.end_index() => {
-                let equal_to = m.start.max(trusted);
-                Sync { equal_to, staged: Vec::new(), next: equal_to, end: m.end }
+                Sync::new(m.start.max(trusted), m.end)
             }
             None => return Ok(()),
         };
@@ -233,11 +234,13 @@ impl Follower {
         if part.next < part.end {
             let request = SyncRequest { n: m.n, s: m.s, from: part.next };
             // After a duplicate, asking once more would double all that follows.
-            if known != Some(part.next) {
+            let asks = known != Some(part.next);
+            *sync = Some(part);
+            self.has_caught_up(r);
+            if asks && !self.is_far_behind(r, m.decided, m.n, &m.suffix) {
                 self.waited = 0;
                 r.send_early(m.n.pid, Body::SyncRequest(request));
             }
-            *sync = Some(part);
             return Ok(());
         }
         part.apply(r)?;
@@ -245,6 +248,7 @@ impl Follower {
         r.recovered();
         r.decide(m.decided, m.n);
         self.phase = Phase::Synced { s: m.s };
+        self.lag = None;
         self.heard();
         self.answer(false);
         // Whatever was forwarded to an earlier leader may be lost.
@@ -270,6 +274,7 @@ impl Follower {
         self.told = self.told.max(m.decided);
         let end = r.storage.end_index();
         if m.start > end {
+            self.is_far_behind(r, m.decided, m.n, &m.entries);
             self.answer(true);
             return Ok(());
         }
@@ -277,6 +282,8 @@ impl Follower {
         r.append(m.entries.skip(end - m.start))?;
         r.decide(m.decided, m.n);
         r.decided_by_all = r.decided_by_all.max(m.decided_by_all);
+        self.has_caught_up(r);
+        self.is_far_behind(r, m.decided, m.n, &m.entries);
         self.answer(false);
         Ok(())
     }
@@ -294,6 +301,8 @@ impl Follower {
         self.told = self.told.max(m.decided);
         r.decide(m.decided, m.n);
         r.decided_by_all = r.decided_by_all.max(m.decided_by_all);
+        self.has_caught_up(r);
+        self.is_far_behind(r, m.decided, m.n, &Records::default());
         if m.answer {
             if r.storage.flushes().durable().decided < r.decided() {
                 r.storage.write_state();
@@ -337,47 +346,23 @@ impl Follower {
     ) {
         if r.promised() > promised_before {
             self.phase = Phase::Unsynced;
-            return;
         }
-        let decided = r.decided();
-        if let Phase::Promised { sync, .. } = &mut self.phase {
-            match sync {
-                Some(part) if part.equal_to >= decided => {}
-                // What was staged overlaps what was learned: the log equals the leader's up to the
-                // decided index now, and the rest is fetched from there.
-                Some(part) => {
-                    part.staged.clear();
-                    part.equal_to = decided;
-                    part.next = decided;
-                }
-                None => {}
-            }
+        if let Phase::Promised { sync: Some(part), .. } = &mut self.phase {
+            part.learned(r.decided());
         }
         if matches!(self.phase, Phase::Synced { .. }) {
             self.answer(false);
         }
-    }
-
-    /// A proposal that a peer cannot get to the leader itself.
-    pub(super) fn on_propose<S: Sequence, P: PaxosState>(
-        &self,
-        r: &mut Replica<S, P>,
-        from: NodeId,
-        m: Propose,
-    ) {
-        let Some(hops) = m.hops.checked_sub(1) else {
-            return;
-        };
-        if let Some(leader) = self.leader(r.promised())
-            && leader != from
-        {
-            r.send_early(leader, Body::Propose(Propose { proposals: m.proposals, hops }));
+        if self.has_caught_up(r) {
+            self.ask_leader_on(r);
         }
     }
 
     /// What is due before output is handed out.
     pub(super) fn drain<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
-        if let (Some(due), Phase::Synced { s }) = (self.due.take(), &self.phase) {
+        // A laggard is sent nothing more than what is on its way: its acceptance helps nobody yet.
+        let due = self.due.take_if(|_| self.lag.is_none());
+        if let (Some(due), Phase::Synced { s }) = (due, &self.phase) {
             let accepted = Accepted {
                 n: r.promised(),
                 s: *s,
@@ -387,12 +372,7 @@ impl Follower {
             };
             r.send_durable(r.promised().pid, Body::Accepted(accepted));
         }
-        if let Some(leader) = self.leader(r.promised())
-            && r.storage.stop_sign().is_none()
-        {
-            let frames = frames(r);
-            send_proposals(r, leader, &frames);
-        }
+        self.forward(r);
     }
 
     pub(super) fn tick<S: Sequence, P: PaxosState>(
@@ -421,6 +401,7 @@ impl Follower {
         if (silent || unsynced || self.behind > patience) && self.sought >= r.limits.resend_ticks {
             self.request_learning(r);
         }
+        self.tick_lag(r);
         self.tick_proposals(r);
         Ok(())
     }
@@ -449,7 +430,9 @@ impl Follower {
     /// Asks the next peer in turn for decided entries (D1).
     fn request_learning<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
         self.sought = 0;
-        if let Some(peer) = self.donor.next(&r.peers) {
+        if self.lag.is_none()
+            && let Some(peer) = self.donor.next(&r.peers)
+        {
             r.send_early(peer, Body::LearnRequest(LearnRequest { from: r.decided() }));
         }
     }
@@ -464,8 +447,10 @@ impl Follower {
         };
         let (n, s) = (r.promised(), *s);
         if let Some(part) = sync {
-            let request = SyncRequest { n, s, from: part.next };
-            r.send_early(n.pid, Body::SyncRequest(request));
+            if self.lag.is_none() {
+                let request = SyncRequest { n, s, from: part.next };
+                r.send_early(n.pid, Body::SyncRequest(request));
+            }
             return Ok(());
         }
         let state = r.storage.state();
@@ -483,33 +468,6 @@ impl Follower {
         };
         r.send_durable(n.pid, Body::Promise(promise));
         Ok(())
-    }
-
-    /// Own proposals that do not enter the log: sent again, to the leader and in turn through
-    /// peers, which may reach a leader that this server does not hear.
-    fn tick_proposals<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
-        // Out of sync the own tail says nothing about the leader's log: only what is decided does.
-        // Nor does it once the leader is silent: its round may be over.
-        let synced = matches!(self.phase, Phase::Synced { .. }) && !self.is_silent(r);
-        let next = if synced { r.storage.next_of(r.pid) } else { r.storage.next_decided(r.pid) };
-        let moved = std::mem::replace(&mut self.stuck_at, next.number) != next.number;
-        let ended = synced && r.storage.stop_sign().is_some();
-        if moved || !r.proposals.lacks(next) || ended {
-            self.stuck = 0;
-            return;
-        }
-        self.stuck = self.stuck.saturating_add(1);
-        if self.stuck < r.limits.resend_ticks {
-            return;
-        }
-        self.stuck = 0;
-        r.proposals.rewind(next);
-        let leader = self.leader(r.promised()).or(self.elected).filter(|pid| *pid != r.pid);
-        let relay = self.relay.next(&r.peers).filter(|peer| Some(*peer) != leader);
-        let frames = frames(r);
-        for to in leader.into_iter().chain(relay) {
-            send_proposals(r, to, &frames);
-        }
     }
 
     fn in_sync<S: Sequence, P: PaxosState>(
@@ -541,60 +499,4 @@ impl Follower {
 /// Ticks without news after which something else is tried.
 fn patience<S: Sequence, P: PaxosState>(r: &Replica<S, P>) -> u32 {
     r.limits.keepalive_ticks.saturating_mul(2)
-}
-
-/// The own proposals that may go now: those that were not sent since the last loss, as far as the
-/// window has room.
-fn frames<S: Sequence, P: PaxosState>(r: &mut Replica<S, P>) -> Vec<Records> {
-    let (frame, window) = (r.limits.accept_frame_bytes, r.limits.window_bytes);
-    std::iter::from_fn(|| r.proposals.forward(frame, window)).collect()
-}
-
-fn send_proposals<S: Sequence, P: PaxosState>(
-    r: &mut Replica<S, P>,
-    to: NodeId,
-    frames: &[Records],
-) {
-    for frame in frames {
-        r.send_proposals(to, Body::Propose(Propose { proposals: frame.clone(), hops: 1 }));
-    }
-}
-
-impl Sync {
-    /// Takes a part in that starts at `next` or before.
-    fn take_in<S: Sequence, P: PaxosState>(
-        &mut self,
-        r: &mut Replica<S, P>,
-        m: &AcceptSync,
-    ) -> Result<(), Fault> {
-        let lacking = m.suffix.skip(self.next.saturating_sub(m.start).min(m.suffix.len()));
-        let decided = if self.staged.is_empty() {
-            m.decided.saturating_sub(self.next).min(lacking.len())
-        } else {
-            0
-        };
-        r.adopt_decided(self.equal_to, &lacking.slice(0, decided), m.n)?;
-        self.equal_to += decided;
-        let rest = lacking.skip(decided);
-        let staged = self.staged.last();
-        if !rest.is_empty() && staged.is_some_and(|part| part.stop_sign().is_some()) {
-            // Found out only when all of it is applied, it would cut the log for nothing.
-            return Err(Fault::Impossible("entries behind a StopSign"));
-        }
-        self.next = self.equal_to + self.staged.iter().map(Records::len).sum::<u64>() + rest.len();
-        if !rest.is_empty() {
-            self.staged.push(rest);
-        }
-        r.decide(m.decided.min(self.equal_to), m.n);
-        Ok(())
-    }
-
-    /// All parts are there: the log becomes the leader's.
-    fn apply<S: Sequence, P: PaxosState>(self, r: &mut Replica<S, P>) -> Result<(), Fault> {
-        r.storage.truncate(self.equal_to.max(r.decided()))?;
-        for records in self.staged {
-            r.append(records)?;
-        }
-        Ok(())
-    }
 }

@@ -5,9 +5,9 @@
 
 use super::messages::{Body, Learn, LearnRequest};
 use super::replica::Fault;
-use super::{Paxos, Role};
-use crate::ballot::NodeId;
-use crate::storage::{PaxosState, Sequence};
+use super::{CatchUp, LearnError, Paxos, Role};
+use crate::ballot::{Ballot, NodeId};
+use crate::storage::{PaxosState, Records, Sequence};
 
 impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     /// D1, the donor's side: decided entries never change, so anyone who has them may serve them.
@@ -30,39 +30,89 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         let Some(end) = end else {
             return Err(Fault::Impossible("learned entries beyond what is decided"));
         };
-        let owner = m.decided_round.pid;
-        if owner != self.replica.pid && !self.replica.is_peer(owner) {
+        let learned = self.learn(m.start, &m.entries, m.decided_round)?;
+        if let Role::Follower(follower) = &mut self.role
+            && learned
+            && m.decided > end
+            && !follower.is_far_behind(&self.replica, m.decided, m.decided_round, &m.entries)
+        {
+            let request = LearnRequest { from: end };
+            self.replica.send_early(from, Body::LearnRequest(request));
+        }
+        Ok(())
+    }
+
+    /// D1: takes decided entries in, which were chosen in `round` or before. `false` where they
+    /// bring nothing.
+    fn learn(&mut self, start: u64, entries: &Records, round: Ballot) -> Result<bool, Fault> {
+        let Some(end) = start.checked_add(entries.len()) else {
+            return Err(Fault::Impossible("an index beyond u64"));
+        };
+        if round.pid != self.replica.pid && !self.replica.is_peer(round.pid) {
             return Err(Fault::Impossible("a round of an unknown server"));
         }
         let (promised, ours) = (self.replica.promised(), self.replica.decided());
-        if m.start > ours || end <= ours || self.replica.storage.sealed().is_some() {
-            return Ok(());
+        if start > ours || end <= ours || self.replica.storage.sealed().is_some() {
+            return Ok(false);
         }
-        if m.decided_round <= promised
-            && matches!(&self.role, Role::Leader(leading) if leading.accepts())
-        {
+        if round <= promised && matches!(&self.role, Role::Leader(leading) if leading.accepts()) {
             // Its own round decides: its log has everything that was chosen before.
-            return Ok(());
+            return Ok(false);
         }
         // Leaving older rounds comes first: a stale leader's Accept could overwrite what is
         // learned.
-        self.replica.storage.promise(m.decided_round);
-        if m.decided_round > promised && matches!(self.role, Role::Leader(_)) {
-            self.follow(Some(m.decided_round.pid));
+        self.replica.storage.promise(round);
+        if round > promised && matches!(self.role, Role::Leader(_)) {
+            self.follow(Some(round.pid));
         }
-        let records = m.entries.skip(ours - m.start);
-        self.replica.adopt_decided(ours, &records, m.decided_round)?;
-        self.replica.decide(end, m.decided_round);
+        let records = entries.skip(ours - start);
+        self.replica.adopt_decided(ours, &records, round)?;
+        self.replica.decide(end, round);
         match &mut self.role {
-            Role::Follower(follower) => {
-                follower.learned(&mut self.replica, promised);
-                if m.decided > end {
-                    let request = LearnRequest { from: end };
-                    self.replica.send_early(from, Body::LearnRequest(request));
-                }
-                Ok(())
+            Role::Follower(follower) => follower.learned(&mut self.replica, promised),
+            Role::Leader(leading) => leading.advance(&mut self.replica)?,
+        }
+        Ok(true)
+    }
+
+    /// D1 for decided records that the caller got elsewhere, by a migration for instance: they
+    /// start at `start`, which is at or below the decided index, and were chosen in `round` or
+    /// before. What is known already changes nothing.
+    ///
+    /// # Errors
+    /// [`LearnError`]; the records were not taken then.
+    pub fn learn_decided(
+        &mut self,
+        start: u64,
+        records: &Records,
+        round: Ballot,
+    ) -> Result<(), LearnError> {
+        if let Some(halted) = &self.halted {
+            return Err(halted.clone().into());
+        }
+        let decided = self.replica.decided();
+        if start > decided {
+            return Err(LearnError::Gap { start, decided });
+        }
+        let learned = self.learn(start, records, round).map(drop);
+        match self.after(learned) {
+            Some(reason) => Err(LearnError::Impossible(reason)),
+            None => self.halted.clone().map_or(Ok(()), |halted| Err(halted.into())),
+        }
+    }
+
+    /// What this replica is too far behind for, if [`PaxosConfig::catch_up`] says so: to be fetched
+    /// by its driver and handed to [`learn_decided`](Self::learn_decided). The replica goes on with
+    /// its leader once it has all of it, or where nothing comes for a while.
+    ///
+    /// [`PaxosConfig::catch_up`]: super::PaxosConfig::catch_up
+    #[must_use]
+    pub fn catch_up(&self) -> Option<CatchUp> {
+        match &self.role {
+            Role::Follower(follower) if self.halted.is_none() => {
+                follower.catch_up(self.replica.decided())
             }
-            Role::Leader(leading) => leading.advance(&mut self.replica),
+            _ => None,
         }
     }
 }

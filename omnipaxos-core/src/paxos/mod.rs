@@ -22,10 +22,12 @@ mod replica;
 mod tests;
 
 pub use crate::ballot::{Ballot, Leader, NodeId};
-pub use config::PaxosConfig;
+pub use config::{CatchUpLimit, PaxosConfig};
 pub use error::{
-    Halted, MessageError, ProposeError, ReadError, ReconfigureError, StartError, TrimError,
+    Halted, LearnError, MessageError, ProposeError, ReadError, ReconfigureError, StartError,
+    TrimError,
 };
+pub use follower::CatchUp;
 pub use log::DecidedEntries;
 pub use messages::{
     Accept, AcceptSync, Accepted, Body, Decide, Learn, LearnRequest, Message, Prepare, PrepareReq,

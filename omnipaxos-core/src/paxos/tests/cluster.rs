@@ -234,6 +234,26 @@ impl Cluster {
         }
     }
 
+    /// Hands `pid` at most `most` of the records that it is to catch up with, as `donor` has them;
+    /// `false` when there are none.
+    pub(super) fn migrate(&mut self, pid: NodeId, donor: NodeId, most: u64) -> bool {
+        let replica = self.servers.get_mut(&pid).unwrap().up.as_mut();
+        let Some(catch_up) = replica.and_then(|replica| replica.catch_up()) else {
+            return false;
+        };
+        let Some(donor) = &self.servers[&donor].up else {
+            return false;
+        };
+        let storage = &donor.replica.storage;
+        let to = storage.state().decided.min(catch_up.to).min(catch_up.from + most);
+        if catch_up.from < storage.first_index() || to <= catch_up.from {
+            return false;
+        }
+        let records = storage.read(catch_up.from, to, u64::MAX).unwrap();
+        self.get(pid).learn_decided(catch_up.from, &records, catch_up.round).unwrap();
+        true
+    }
+
     /// Moves messages, in order, until none is left.
     pub(super) fn settle(&mut self) {
         for _ in 0..100_000 {

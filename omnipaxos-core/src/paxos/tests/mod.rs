@@ -7,6 +7,7 @@ mod every_message;
 mod failures;
 mod fuzz;
 mod lab;
+mod laggards;
 mod learning;
 mod limits;
 mod lines_follower;

@@ -2,13 +2,15 @@
 
 use super::cluster::{Cluster, Rng, text};
 use crate::ballot::{Ballot, Leader, NodeId};
-use crate::paxos::{PaxosConfig, ProposalOutcome, ProposeError, ReconfigureError};
+use crate::paxos::{CatchUpLimit, PaxosConfig, ProposalOutcome, ProposeError, ReconfigureError};
 use crate::storage::{Entry, ProposalId};
 use std::collections::BTreeMap;
 
 /// Limits so small that every path in parts is taken.
 fn small_limits(rng: &mut Rng) -> PaxosConfig {
+    let limit = CatchUpLimit { entries: rng.below(12), bytes: 20 + rng.below(400) };
     PaxosConfig {
+        catch_up: rng.chance(50).then_some(limit),
         accept_frame_bytes: 30 + rng.below(100),
         sync_chunk_bytes: 30 + rng.below(100),
         window_bytes: 40 + rng.below(300),
@@ -140,6 +142,10 @@ impl Run {
                 self.cluster.cut.insert((pid, to));
             }
             990..994 => self.mend(),
+            994..996 if self.rng.chance(50) => {
+                let (donor, most) = (self.any(), 1 + self.rng.below(5));
+                self.cluster.migrate(pid, donor, most);
+            }
             994..996 => {
                 // One way only, and no other change until it is mended.
                 let to = self.any();
