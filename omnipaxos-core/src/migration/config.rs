@@ -36,10 +36,15 @@ pub struct MigrationConfig {
     pub window: usize,
     /// Ticks without any answer of a donor after which what it was asked for is asked again.
     pub resend_ticks: u32,
-    /// Bytes of the largest snapshot that is fetched. Larger ones do not count as offered.
+    /// Bytes of the largest snapshot that is fetched. Larger ones do not count as offered; with 0
+    /// none is.
     pub max_snapshot_bytes: u64,
     /// Ticks after which a donor that does not hold everything is asked again what it holds.
     pub inventory_ticks: u32,
+    /// Bytes beyond the first record that is still missing, or not stored yet where the caller says
+    /// so ([`Migration::stored`](super::Migration::stored)), that are asked for. Lets one block, and
+    /// one request, through. Whoever stores in order holds no more than that in memory.
+    pub ahead_bytes: u64,
 }
 
 impl Default for MigrationConfig {
@@ -50,6 +55,7 @@ impl Default for MigrationConfig {
             resend_ticks: 20,
             max_snapshot_bytes: 64 << 30,
             inventory_ticks: 20,
+            ahead_bytes: 16 << 20,
         }
     }
 }
@@ -60,8 +66,8 @@ impl MigrationConfig {
             ("segment_bytes", self.segment_bytes),
             ("window", self.window as u64),
             ("resend_ticks", u64::from(self.resend_ticks)),
-            ("max_snapshot_bytes", self.max_snapshot_bytes),
             ("inventory_ticks", u64::from(self.inventory_ticks)),
+            ("ahead_bytes", self.ahead_bytes),
         ];
         if let Some((name, _)) = limits.iter().find(|(_, limit)| *limit == 0) {
             return Err(MigrationStartError::Zero(name));

@@ -113,6 +113,21 @@ impl List {
         }
     }
 
+    /// The end of the last block that ends at most `bytes` beyond `from`, and of one at least;
+    /// `None` where blocks are not known.
+    pub(super) fn reach(&self, from: u64, bytes: u64) -> Option<u64> {
+        let List::Known(blocks) = self else { return None };
+        let (mut end, mut cost) = (from, 0u64);
+        for block in blocks.iter().skip(blocks.partition_point(|block| block.end <= from)) {
+            cost = cost.saturating_add(block.cost);
+            if end > from && cost > bytes {
+                break;
+            }
+            end = block.end;
+        }
+        Some(end)
+    }
+
     /// What the records of `range`, whole blocks, may cost.
     pub(super) fn max_cost(&self, range: IndexRange, segment_bytes: u64) -> u64 {
         self.cost(range).map_or(segment_bytes, |cost| cost.max(segment_bytes))

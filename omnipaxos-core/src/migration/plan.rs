@@ -204,18 +204,31 @@ impl Migration {
             return;
         }
         let mut free = self.wanted();
+        let Some(first) = free.iter().next().map(|range| range.from) else { return };
+        let base = self.floor.map_or(first, |floor| floor.min(first));
+        while let Some(entry) = self.ahead.first_entry().filter(|entry| entry.get().0 <= base) {
+            entry.remove();
+        }
         for range in self.donors.values().flat_map(Donor::segments) {
             free.remove(range);
         }
-        while !free.is_empty() {
+        // Requests become smaller towards the end of the log, not towards that of the window.
+        let mut left = free.len();
+        loop {
+            let stuck = base == first && free.iter().next().is_some_and(|r| r.from == first);
+            let (window, pivot) = self.window(base, stuck);
+            free.remove(IndexRange::new(window.to, u64::MAX));
             let mut able: Vec<_> =
                 self.donors.iter().filter(|(_, donor)| self.may_ask(donor)).collect();
             able.sort_by_key(|(pid, donor)| (donor.in_vain(), donor.in_flight().len(), **pid));
+            let entries = self.entries_at_once(left);
             let found = able.iter().find_map(|(pid, donor)| {
-                Some((**pid, self.choose(&free, &donor.holding.as_ref()?.held)?))
+                let held = &donor.holding.as_ref()?.held;
+                Some((**pid, self.choose(pivot, entries, &free, held)?))
             });
             let Some((donor, range)) = found else { return };
             free.remove(range);
+            left = left.saturating_sub(range.len());
             self.ask_segment(donor, range);
         }
     }
@@ -225,10 +238,35 @@ impl Migration {
         self.ask(donor, MigrationBody::SegmentRequest(SegmentRequest { range, max_cost }));
     }
 
+    /// M3: what may be asked for, so that whoever stores in order has to keep little: not much
+    /// beyond `base`, below which everything is stored; but always that record where it is missing
+    /// and nobody is asked for it, so that everything is `stuck` there. Also where to begin in it.
+    fn window(&self, base: u64, stuck: bool) -> (IndexRange, u64) {
+        let bytes = self.config.ahead_bytes;
+        if let Some(end) = self.list.reach(base, bytes) {
+            let window = IndexRange::new(base, end);
+            return (window, self.pivot(window));
+        }
+        // Records may be larger than those that arrived so far: what is on its way, and the next
+        // request, count as full.
+        let requests: usize = self.donors.values().map(|donor| donor.segments().count()).sum();
+        let asked = self.config.segment_bytes.saturating_mul(requests as u64 + 1);
+        let here: u64 = self.ahead.values().map(|(_, cost)| *cost).sum();
+        let reach = |bytes: u64| {
+            IndexRange::new(base, base.saturating_add(bytes.div_ceil(self.each_cost())))
+        };
+        if asked.saturating_add(here) <= bytes {
+            let window = reach(bytes);
+            (window, self.pivot(window))
+        } else if stuck {
+            (reach(self.config.segment_bytes), base)
+        } else {
+            (reach(0), base)
+        }
+    }
+
     /// The next request within what is both `free` and `held` by a donor.
-    fn choose(&self, free: &Ranges, held: &Ranges) -> Option<IndexRange> {
-        let entries = self.entries_at_once(free.len());
-        let pivot = self.pivot();
+    fn choose(&self, pivot: u64, entries: u64, free: &Ranges, held: &Ranges) -> Option<IndexRange> {
         let turns = [IndexRange::new(pivot, u64::MAX), IndexRange::new(0, pivot)];
         turns.into_iter().find_map(|turn| {
             let mut parts = free.parts(turn).flat_map(|part| held.parts(part));
@@ -236,23 +274,26 @@ impl Migration {
         })
     }
 
-    /// Where this server begins. Newcomers that migrate the same log begin at different places, so
-    /// that each soon has something that the others lack.
-    fn pivot(&self) -> u64 {
+    /// Where in the window this server begins. Newcomers that migrate the same log begin at
+    /// different places, so that each soon has something that the others lack.
+    fn pivot(&self, window: IndexRange) -> u64 {
         // Multiples of the golden ratio are spread evenly, however many there are.
         let fraction = u128::from(self.pid.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let range = self.target.range;
-        let offset = (fraction * u128::from(range.len())) >> 64;
+        let window = window.and(self.target.range);
+        let offset = (fraction * u128::from(window.len())) >> 64;
         // Smaller than the length.
-        self.list.align(range.from + offset as u64)
+        self.list.align(window.from + offset as u64)
     }
 
-    /// How many records fit one request, as far as those that arrived tell, and not more than each
-    /// donor's share of what is `free`.
-    fn entries_at_once(&self, free: u64) -> u64 {
+    /// What a record costs on average, as far as those that arrived tell.
+    fn each_cost(&self) -> u64 {
         let (entries, cost) = self.arrived;
-        let each = cost.checked_div(entries).unwrap_or(GUESSED_COST).max(1);
-        let fit = self.config.segment_bytes / each;
+        cost.checked_div(entries).unwrap_or(GUESSED_COST).max(1)
+    }
+
+    /// How many records fit one request, and not more than each donor's share of what is `free`.
+    fn entries_at_once(&self, free: u64) -> u64 {
+        let fit = self.config.segment_bytes / self.each_cost();
         let expected = |donor: &&Donor| donor.holding.is_some() && !donor.gone(self.now);
         let donors = self.donors.values().filter(expected).count() as u64;
         let share = free.div_ceil(donors.max(1)).max(MIN_ENTRIES);

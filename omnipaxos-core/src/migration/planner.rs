@@ -82,6 +82,11 @@ pub struct Migration {
     /// Records that arrived and what they cost: how large is the next one?
     pub(super) arrived: (u64, u64),
     stored_bytes: u64,
+    /// The caller has everything below, as far as it says so.
+    pub(super) floor: Option<u64>,
+    /// What was handed out without blocks to tell what it costs, beyond what is missing: first
+    /// index, end, and cost.
+    pub(super) ahead: BTreeMap<u64, (u64, u64)>,
     pub(super) done: bool,
     pub(super) commands: VecDeque<MigrationCommand>,
 }
@@ -115,6 +120,8 @@ impl Migration {
             needs_snapshot: None,
             arrived: (0, 0),
             stored_bytes: 0,
+            floor: None,
+            ahead: BTreeMap::new(),
             done: false,
             commands: VecDeque::new(),
         };
@@ -205,6 +212,15 @@ impl Migration {
         }
         self.plan();
         Ok(())
+    }
+
+    /// Everything below `end` is here, wherever it came from, and stored. Once said, no more is
+    /// asked for than [`MigrationConfig::ahead_bytes`] beyond it.
+    pub fn stored(&mut self, end: u64) {
+        let end = end.min(self.target.range.to);
+        self.held.insert(IndexRange::new(self.target.range.from, end));
+        self.floor = self.floor.max(Some(end));
+        self.plan();
     }
 
     /// What is to be done next. Take all after each input: records wait nowhere else.
@@ -322,6 +338,9 @@ impl Migration {
             let records = records.slice(missing.from - start, missing.to - start);
             self.stored_bytes = self.stored_bytes.saturating_add(records.cost());
             self.held.insert(missing);
+            if matches!(self.list, List::Unverified) {
+                self.ahead.insert(missing.from, (missing.to, records.cost()));
+            }
             let start = missing.from;
             self.commands.push_back(MigrationCommand::Store { start, records });
         }

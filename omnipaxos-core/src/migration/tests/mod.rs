@@ -8,4 +8,5 @@ mod serve;
 mod snapshots;
 mod split;
 mod swarm;
+mod window;
 mod world;
