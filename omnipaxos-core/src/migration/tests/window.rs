@@ -12,8 +12,14 @@ fn config() -> MigrationConfig {
     MigrationConfig { segment_bytes: SEGMENT, ahead_bytes: AHEAD, ..MigrationConfig::default() }
 }
 
-fn cost(log: &Records, range: IndexRange) -> u64 {
-    log.slice(range.from, range.to).cost()
+/// What the records before each index cost.
+fn costs(log: &Records) -> Vec<u64> {
+    let mut total = 0;
+    let before = log.entries().iter().map(|entry| {
+        total += entry.cost();
+        total
+    });
+    std::iter::once(0).chain(before).collect()
 }
 
 /// Runs with 4 donors; the disk writes `disk` bytes a tick, in order. Returns the ticks, and the
@@ -25,17 +31,19 @@ fn run(log: &Records, verified: bool, faults: Faults, disk: u64) -> (u64, u64) {
     for pid in 1..=4 {
         world.add(pid, Donor::new(Held::all(log), Nature::Honest, RATE));
     }
+    let costs = costs(log);
+    let cost = |range: IndexRange| costs[range.to as usize] - costs[range.from as usize];
     let (mut most, mut written) = (0, 0);
     while !world.migration.is_done() || written < log.len() {
         assert!(world.now < 20_000, "{:?}", world.migration.progress());
         world.tick();
-        let waiting: u64 = world.stored.iter().map(|range| cost(log, range)).sum();
-        most = most.max(waiting - cost(log, IndexRange::new(0, written)));
+        let waiting: u64 = world.stored.iter().map(cost).sum();
+        most = most.max(waiting - cost(IndexRange::new(0, written)));
         let missing = world.stored.missing(IndexRange::new(0, log.len()));
         let here = missing.iter().next().map_or(log.len(), |range| range.from);
         let mut left = disk;
         while written < here {
-            let next = cost(log, IndexRange::new(written, written + 1));
+            let next = cost(IndexRange::new(written, written + 1));
             if left < next {
                 break;
             }
