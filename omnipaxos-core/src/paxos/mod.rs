@@ -4,6 +4,7 @@
 //! `leader` and `follower`, which know nothing of each other; what they share is in `replica`.
 
 mod config;
+mod dirty;
 mod dispatch;
 mod error;
 mod flow;
@@ -43,6 +44,7 @@ use crate::storage::{
     StorageError,
 };
 use bytes::Bytes;
+use dirty::Dirty;
 use follower::Follower;
 use leader::{Leading, Leads};
 use outbox::Outbox;
@@ -75,6 +77,8 @@ use replica::{Fault, Replica};
 pub struct Paxos<S, P> {
     replica: Replica<S, P>,
     role: Role,
+    /// Something came in since the last drain.
+    dirty: Dirty,
     /// Ticks since the decided index rose without being written.
     unwritten: u32,
     halted: Option<Halted>,
@@ -154,8 +158,13 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             recovery,
         };
         let follower = Follower::expecting(None);
-        let mut paxos =
-            Self { replica, role: Role::Follower(follower), unwritten: 0, halted: None };
+        let mut paxos = Self {
+            replica,
+            role: Role::Follower(follower),
+            dirty: Dirty::YES,
+            unwritten: 0,
+            halted: None,
+        };
         if opened.is_ok() {
             for at in 0..paxos.replica.peers.len() {
                 let peer = paxos.replica.peers[at];
@@ -263,6 +272,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             Role::Follower(follower) => follower.reconnected(r, peer),
             Role::Leader(leading) => leading.reconnected(r, peer),
         }
+        self.dirty = Dirty::YES;
     }
 
     /// Proposes an entry at any replica. Its outcome comes with
@@ -283,6 +293,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         if pending > 0 && pending + entry.cost() > limit {
             return Err(ProposeError::Overloaded { pending, limit });
         }
+        self.dirty = Dirty::YES;
         Ok(r.proposals.push(entry))
     }
 
@@ -304,6 +315,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         if size > limit {
             return Err(ProposeError::TooLarge { size, limit }.into());
         }
+        self.dirty = Dirty::YES;
         Ok(self.replica.proposals.push(entry))
     }
 
@@ -427,6 +439,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     }
 
     fn follow(&mut self, leader: Option<NodeId>) {
+        self.dirty = Dirty::YES;
         self.role = Role::Follower(Follower::expecting(leader));
     }
 
@@ -438,7 +451,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     }
 
     fn drain(&mut self) {
-        if self.halted.is_some() {
+        if self.halted.is_some() || !self.dirty.is_set() {
             return;
         }
         let drained = match &mut self.role {
@@ -449,6 +462,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             }
         };
         self.after(drained);
+        self.dirty = Dirty::NO;
     }
 
     /// What follows each input: a storage error halts, the cursors are checked. Returns why a
@@ -462,6 +476,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
                 None
             }
         };
+        self.dirty = Dirty::YES;
         if self.halted.is_none() {
             self.replica.check();
         }

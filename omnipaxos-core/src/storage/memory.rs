@@ -39,7 +39,12 @@ impl MemorySequence {
 
     /// Position of the part that holds `index`.
     fn part_at(&self, index: u64) -> usize {
-        self.parts.partition_point(|(start, _)| *start <= index).saturating_sub(1)
+        let last = self.parts.len().saturating_sub(1);
+        match self.parts.get(last) {
+            // Most reads are of what came last.
+            Some((start, _)) if *start <= index => last,
+            _ => self.parts.partition_point(|(start, _)| *start <= index).saturating_sub(1),
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = (ProposalId, &Entry)> {
@@ -103,24 +108,29 @@ impl Sequence for MemorySequence {
 
     fn read(&self, from: u64, to: u64, max_cost: u64) -> Result<Records, StorageError> {
         self.check(Operation::Read, from, to)?;
-        let mut at = self.part_at(from);
-        let mut read = Records::default();
+        let mut read: Option<Records> = None;
+        let (mut at, mut next, mut budget) = (self.part_at(from), from, max_cost);
         while let Some((start, records)) = self.parts.get(at)
-            && from + read.len() < to
+            && next < to
         {
-            let skip = from + read.len() - *start;
+            let skip = next - *start;
             let rest = records.len().min(to - *start) - skip;
-            let least = u64::from(read.is_empty());
-            let fits = records.fitting(skip, rest, max_cost - read.cost().min(max_cost), least);
+            let fits = records.fitting(skip, rest, budget, u64::from(read.is_none()));
             if fits > 0 {
-                read = read.followed_by(records.slice(skip, skip + fits));
+                let part = records.slice(skip, skip + fits);
+                budget = budget.saturating_sub(part.cost());
+                next += fits;
+                read = Some(match read {
+                    Some(read) => read.followed_by(part),
+                    None => part,
+                });
             }
             if fits < rest {
                 break;
             }
             at += 1;
         }
-        Ok(read)
+        Ok(read.unwrap_or_default())
     }
 
     fn trim(&mut self, to: u64) -> Result<(), StorageError> {
@@ -159,8 +169,13 @@ impl PaxosState for MemoryState {
 
     fn store(&mut self, state: &State) -> Result<(), StorageError> {
         match &mut self.state {
-            Some(stored) => stored.clone_from(state),
-            None => self.state = Some(state.clone()),
+            // The same proposers, most of the time: what they have proposed is written in place.
+            Some(stored) if stored.next.keys().eq(state.next.keys()) => {
+                let mut next = std::mem::take(&mut stored.next);
+                next.values_mut().zip(state.next.values()).for_each(|(old, new)| *old = *new);
+                *stored = State { next, ..*state };
+            }
+            _ => self.state = Some(state.clone()),
         }
         Ok(())
     }

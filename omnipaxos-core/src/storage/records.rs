@@ -239,11 +239,8 @@ impl Records {
         fits
     }
 
-    /// These records and then `next`; copied only where both are some.
+    /// These records and then `next`.
     pub(crate) fn followed_by(self, next: Records) -> Records {
-        if self.is_empty() {
-            return next;
-        }
         let cost = self.cost() + next.cost();
         let (mut entries, mut runs) = self.into_parts();
         let (more, more_runs) = next.into_parts();

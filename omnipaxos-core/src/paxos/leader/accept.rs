@@ -213,12 +213,14 @@ impl Progress {
         let durable = *r.storage.flushes().durable();
         let own = (durable.accepted_round == n).then_some(durable.end);
         let accepted = || self.peers.values().filter_map(|peer| peer.accepted).chain(own);
-        let quorum = r.quorum.accept();
+        let (quorum, decided) = (r.quorum.accept(), r.decided());
         let chosen = accepted()
+            .filter(|len| *len > decided)
             .filter(|len| accepted().filter(|other| other >= len).count() >= quorum)
-            .max()
-            .unwrap_or(0);
-        r.decide(chosen, n);
+            .max();
+        if let Some(chosen) = chosen {
+            r.decide(chosen, n);
+        }
         let by_all = self.peers.values().map(|peer| peer.decided).min();
         let by_all = by_all.unwrap_or(u64::MAX).min(durable.decided);
         r.decided_by_all = r.decided_by_all.max(by_all);
