@@ -1,5 +1,6 @@
 //! One error enum per public operation.
 
+use super::configuration::Configuration;
 use super::history::Ended;
 use crate::ballot::NodeId;
 use crate::migration::MigrationMessageError;
@@ -66,20 +67,11 @@ pub enum HistoryError {
     },
 }
 
-/// Two things that cannot both be true: a configuration ended in two ways, or two histories begin
-/// differently. Somebody forced a configuration while its majority was alive, two clusters were
-/// mixed up, or a disk was set back. This server does nothing any more.
+/// Two things that cannot both be true. Somebody forced a configuration while its majority was
+/// alive, or a disk was set back. This server does nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Conflict {
-    /// Two first configurations.
-    #[error("the history begins with configuration {ours} here, or other members, than {theirs}")]
-    First {
-        /// The number of the first configuration here.
-        ours: ConfigId,
-        /// The other one's.
-        theirs: ConfigId,
-    },
     /// Two ends of one configuration.
     #[error(
         "configuration {} ended after {} records ({:?}) here, and after {} records ({:?}) there",
@@ -91,7 +83,7 @@ pub enum Conflict {
         /// As somebody else, or the own log, says.
         theirs: Box<Ended>,
     },
-    /// More is decided in the own log than the configuration had.
+    /// More is decided in the own log than the configuration had, or its StopSign elsewhere.
     #[error(
         "{end} records of configuration {config_id} are decided here, and it ended after {len}"
     )]
@@ -167,6 +159,18 @@ pub enum ServerMessageError {
     /// A history that cannot be.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// A history that begins with another configuration than the one here: of another cluster, or
+    /// one of the two was given a wrong first configuration.
+    #[error(
+        "a history that begins with configuration {} of {:?}, not {} of {:?}",
+        .theirs.config_id, .theirs.nodes, .ours.config_id, .ours.nodes
+    )]
+    OtherCluster {
+        /// The first configuration here.
+        ours: Box<Configuration>,
+        /// The other one.
+        theirs: Box<Configuration>,
+    },
     /// An answer of a donor that fits no migration here.
     #[error(transparent)]
     Migration(#[from] MigrationMessageError),

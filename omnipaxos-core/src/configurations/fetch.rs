@@ -62,6 +62,7 @@ impl Fetch {
             }
         }
         self.next = self.next.max(end);
+        self.migration.stored(end);
     }
 
     /// The next records in order, while less than `limit` bytes wait for the disk.
@@ -82,32 +83,40 @@ impl Configurations {
         let lacking = self.lacking().filter(|_| !self.retired);
         let ended =
             lacking.and_then(|config_id| Some(self.history.as_ref()?.ended(config_id)?.clone()));
+        let mut goes_on = false;
         if let Some(fetch) = &self.fetch {
             let (config_id, to) = (fetch.config_id(), fetch.target.range.to);
             let end = self.logs.get(&config_id).map_or(0, |log| log.end);
             let wanted = match &ended {
                 Some(ended) => ended.config_id == config_id && to == ended.len,
                 // A replica that lags behind its own configuration.
-                None => Some(config_id) == self.newest().map(|c| c.config_id) && end < to,
+                None => {
+                    let newest = self.newest.as_ref().map(|newest| newest.config_id);
+                    Some(config_id) == newest && end < to
+                }
             };
             if !wanted {
+                // One that lagged behind goes on: now it is known where the log ends.
+                goes_on = ended.as_ref().is_some_and(|ended| ended.config_id == config_id);
                 self.fetch = None;
             }
         }
         if let (None, Some(ended)) = (&self.fetch, ended) {
-            self.fetch_ended(&ended);
+            self.fetch_ended(&ended, goes_on);
         }
         self.drive_fetch();
     }
 
-    /// Where a replica runs it may still learn the rest from its leader.
-    fn fetch_ended(&mut self, ended: &Ended) {
+    /// Where a replica runs it may still learn the rest from its leader, unless it is known to be
+    /// far behind.
+    fn fetch_ended(&mut self, ended: &Ended, behind: bool) {
         let log = self.logs.entry(ended.config_id).or_default();
         let patience = u64::from(self.config.patience_ticks);
         let due = match log.replica {
             Replica::None => !log.started,
             Replica::Runs => {
-                log.end < ended.len && self.now.saturating_sub(log.progressed) >= patience
+                let waited = self.now.saturating_sub(log.progressed) >= patience;
+                log.end < ended.len && (behind || waited)
             }
             Replica::Starting | Replica::Stopping => false,
         };
@@ -159,6 +168,8 @@ impl Configurations {
         else {
             return;
         };
+        // Nothing waits for the disk yet.
+        migration.stored(range.from);
         for donor in self.donors(config_id) {
             // Neither 0 nor this server.
             let _ = migration.add_donor(donor);
@@ -191,6 +202,16 @@ impl Configurations {
         }
         fetch.migration.tick();
         let config_id = fetch.config_id();
+        let patience = u64::from(self.config.patience_ticks);
+        if let Some(log) = self.logs.get_mut(&config_id)
+            && log.replica == Replica::Runs
+            && fetch.end < fetch.next
+            && self.now.saturating_sub(log.progressed) >= patience
+        {
+            // A replica takes nothing while it leads in a round of its own.
+            log.progressed = self.now;
+            fetch.next = fetch.end;
+        }
         let progress = fetch.migration.progress();
         let told = Some((progress.have, progress.bytes));
         if fetch.told != told {

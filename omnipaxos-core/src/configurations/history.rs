@@ -111,9 +111,11 @@ impl History {
         &self,
         config_id: ConfigId,
     ) -> impl Iterator<Item = Configuration> + '_ {
-        let first = Some(self.first.clone()).into_iter();
-        let rest = self.ended.iter().map(|ended| Configuration::after(&ended.stop_sign));
-        first.chain(rest).filter(move |configuration| configuration.config_id >= config_id)
+        let skip = config_id.saturating_sub(self.first.config_id);
+        let first = Some(self.first.clone()).filter(|_| skip == 0);
+        let skip = usize::try_from(skip.saturating_sub(1)).unwrap_or(usize::MAX);
+        let rest = self.ended.iter().skip(skip);
+        first.into_iter().chain(rest.map(|ended| Configuration::after(&ended.stop_sign)))
     }
 
     /// The global index of index 0 of configuration `config_id`; `None` where it is not known.

@@ -22,6 +22,12 @@ pub struct Configurations {
     /// Ticks so far.
     pub(super) now: u64,
     pub(super) history: Option<History>,
+    /// The newest configuration of `history`.
+    pub(super) newest: Option<Configuration>,
+    /// This server is or was a member.
+    pub(super) served: bool,
+    /// The logs of so many configurations, from the first one on, are sealed here.
+    pub(super) complete: usize,
     pub(super) retired: bool,
     pub(super) persisting: Persisting,
     pub(super) logs: BTreeMap<ConfigId, Log>,
@@ -35,6 +41,8 @@ pub struct Configurations {
     pub(super) synced: bool,
     /// Whom it follows.
     pub(super) leader: Option<NodeId>,
+    /// How far this server was when it said so unasked.
+    pub(super) told: Stage,
     pub(super) fetch: Option<Fetch>,
     pub(super) polls: Polls,
     /// That this server has retired was said.
@@ -101,6 +109,9 @@ impl Configurations {
             config,
             now: 0,
             history,
+            newest: None,
+            served: false,
+            complete: 0,
             retired,
             persisting: Persisting { durable, ..Persisting::default() },
             logs: logs.iter().map(|log| (log.config_id, Log::found(log))).collect(),
@@ -109,12 +120,14 @@ impl Configurations {
             quorum_since: None,
             synced: false,
             leader: None,
+            told: Stage::Unknown,
             fetch: None,
             polls: Polls::default(),
             retired_told: false,
             halted: false,
             commands: VecDeque::new(),
         };
+        configurations.look_up();
         configurations.check_logs();
         configurations.plan();
         Ok(configurations)
@@ -224,15 +237,12 @@ impl Configurations {
     /// The replica of `config_id` is in sync with `leader` (or leads itself), or with nobody any
     /// more. Whenever that changes.
     pub fn following(&mut self, config_id: ConfigId, leader: Option<NodeId>) {
-        let newest = self.history.as_ref().map(History::newest_id);
+        let newest = self.newest.as_ref().map(|newest| newest.config_id);
         if Some(config_id) != newest || leader == self.leader {
             return;
         }
         self.leader = leader;
-        if leader.is_some() && !self.synced {
-            self.synced = true;
-            self.tell_stage();
-        }
+        self.synced |= leader.is_some();
         if leader.is_none() {
             // Perhaps the others have gone on without this server.
             self.poll_soon();
@@ -293,9 +303,7 @@ impl Configurations {
         if self.retired {
             return Stage::Retired;
         }
-        let Some(newest) = self.history.as_ref().map(History::newest) else {
-            return Stage::Unknown;
-        };
+        let Some(newest) = &self.newest else { return Stage::Unknown };
         let unclear = self.persisting.dirty || self.persisting.under_way.is_some();
         if unclear || newest.role(self.pid).is_none() || self.lacking().is_some() {
             Stage::Fetching
@@ -341,12 +349,25 @@ impl Configurations {
         self.persisting.dirty = true;
         self.stages.clear();
         self.quorum_since = None;
-        (self.synced, self.leader) = (false, None);
-        let newest = self.history.as_ref().map(History::newest);
-        if newest.is_some_and(|newest| newest.role(self.pid).is_some()) {
+        (self.synced, self.leader, self.told) = (false, None, Stage::Unknown);
+        self.look_up();
+        self.poll_at_once();
+    }
+
+    /// What the history says about this server.
+    fn look_up(&mut self) {
+        let Some(history) = &self.history else { return };
+        let member = |configuration: &Configuration| configuration.role(self.pid).is_some();
+        let newest = history.newest();
+        if member(&newest) {
             (self.retired, self.retired_told) = (false, false);
         }
-        self.poll_at_once();
+        self.served = history.configurations_from(0).any(|configuration| member(&configuration));
+        self.newest = Some(newest);
+    }
+
+    pub(super) fn is_member(&self) -> bool {
+        self.newest.as_ref().is_some_and(|newest| newest.role(self.pid).is_some())
     }
 
     /// Whether what is decided here fits what is known.

@@ -55,8 +55,8 @@ pub enum ServerBody {
 /// A part of a history.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HistoryPart {
-    /// The first configuration; for whoever knows nothing.
-    pub first: Option<Configuration>,
+    /// The first configuration: another one is that of another cluster.
+    pub first: Configuration,
     /// How configurations ended, one after the other, at most [`MAX_ENDED`].
     pub ended: Vec<Ended>,
 }
@@ -83,6 +83,14 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// How far, whoever is followed.
+    pub(super) fn rank(self) -> Self {
+        match self {
+            Stage::Synced { .. } => Stage::Synced { leader: None },
+            stage => stage,
+        }
+    }
+
     /// Whether it has all earlier logs, durably: that stays true.
     #[must_use]
     pub fn holds(self) -> bool {

@@ -1,14 +1,13 @@
 //! What follows from what came in: persist, fetch, start, stop, retire, ask.
 
 use super::command::Command;
-use super::configuration::Configuration;
-use super::history::History;
 use super::life::Configurations;
 use super::log::Replica;
 use super::messages::{ServerBody, ServerMessage, Stage};
 use crate::ballot::NodeId;
 use crate::quorum::Quorum;
 use crate::storage::ConfigId;
+use std::collections::BTreeSet;
 
 /// How many times as long as the first one the pause between two rounds of questions becomes.
 const BACK_OFF: u64 = 10;
@@ -23,16 +22,14 @@ impl Configurations {
         if self.persisting.under_way.is_some() {
             return;
         }
+        self.count_sealed();
         self.ask_on();
         self.start();
         self.fetch();
         self.stop();
         self.retire();
+        self.tell_stage();
         self.poll();
-    }
-
-    pub(super) fn newest(&self) -> Option<Configuration> {
-        self.history.as_ref().map(History::newest)
     }
 
     pub(super) fn send(&mut self, to: NodeId, body: ServerBody) {
@@ -40,7 +37,7 @@ impl Configurations {
         self.commands.push_back(Command::Send(ServerMessage { from, to, body }));
     }
 
-    /// One version at a time: what changes meanwhile goes with the next one.
+    /// V1: one version at a time; what changes meanwhile goes with the next one.
     fn persist(&mut self) {
         if !self.persisting.dirty || self.persisting.under_way.is_some() {
             return;
@@ -53,14 +50,22 @@ impl Configurations {
         self.commands.push_back(Command::Persist { version, history, retired });
     }
 
+    fn count_sealed(&mut self) {
+        let Some(history) = &self.history else { return };
+        let rest = history.ended.iter().skip(self.complete);
+        let sealed = |config_id| self.logs.get(&config_id).is_some_and(|log| log.sealed);
+        self.complete += rest.take_while(|ended| sealed(ended.config_id)).count();
+    }
+
     /// The first log that this server still has to complete before it can go on. One that was left
     /// out completes what its replicas have begun, and no more.
     pub(super) fn lacking(&self) -> Option<ConfigId> {
         let history = self.history.as_ref()?;
-        let sealed = |config_id: &ConfigId| self.logs.get(config_id).is_some_and(|log| log.sealed);
-        let first = history.ended.iter().map(|e| e.config_id).find(|id| !sealed(id))?;
+        let lacks = |config_id: &ConfigId| !self.logs.get(config_id).is_some_and(|log| log.sealed);
+        let rest = history.ended.iter().skip(self.complete);
+        let first = rest.map(|ended| ended.config_id).find(lacks)?;
         let begun = || self.logs.get(&first).is_some_and(|log| log.started);
-        (history.newest().role(self.pid).is_some() || begun()).then_some(first)
+        (self.is_member() || begun()).then_some(first)
     }
 
     /// V3: the replica of the newest configuration, once all logs before it are here; and that of
@@ -71,7 +76,7 @@ impl Configurations {
             Some(config_id) => history.configuration(config_id).filter(|configuration| {
                 self.logs.get(&configuration.config_id).is_some_and(|log| log.started)
             }),
-            None => Some(history.newest()),
+            None => self.newest.clone(),
         };
         let configuration = configuration.filter(|c| c.role(self.pid).is_some());
         let Some(configuration) = configuration else { return };
@@ -86,48 +91,41 @@ impl Configurations {
 
     /// V6: replicas that nobody needs any more here, and all of a server that has retired.
     fn stop(&mut self) {
-        let Some(history) = &self.history else { return };
         let (now, linger) = (self.now, u64::from(self.config.linger_ticks));
-        let runs = |logs: &std::collections::BTreeMap<ConfigId, super::log::Log>, id: ConfigId| {
-            logs.get(&id).is_some_and(|log| log.replica == Replica::Runs)
-        };
-        let newest = history.newest_id();
-        let taken_over = |config_id: ConfigId| {
-            let next = config_id.saturating_add(1);
-            let member = history.configuration(next).is_some_and(|c| c.role(self.pid).is_some());
-            next < newest || !member || runs(&self.logs, next)
-        };
-        let idle: Vec<ConfigId> = self
-            .logs
-            .iter()
-            .filter(|(id, log)| log.replica == Replica::Runs && log.sealed && **id < newest)
-            .filter(|(id, _)| taken_over(**id))
-            .map(|(id, _)| *id)
-            .collect();
-        for config_id in idle {
+        for config_id in self.taken_over() {
             if let Some(log) = self.logs.get_mut(&config_id) {
                 log.idle_since.get_or_insert(now);
             }
         }
-        let retired = self.retired;
         for (config_id, log) in &mut self.logs {
             let idle = log.idle_since.is_some_and(|since| now.saturating_sub(since) >= linger);
-            if log.replica == Replica::Runs && (retired || idle) {
+            if log.replica == Replica::Runs && (self.retired || idle) {
                 log.replica = Replica::Stopping;
                 self.commands.push_back(Command::StopReplica { config_id: *config_id });
             }
         }
     }
 
-    /// Whether this server was a member once.
-    fn has_served(&self) -> bool {
-        let Some(history) = &self.history else { return false };
-        history.configurations_from(0).any(|c| c.role(self.pid).is_some())
+    /// The configurations whose logs are sealed here, and whose replicas still run although this
+    /// server has gone on, or has nowhere to go on to.
+    fn taken_over(&self) -> Vec<ConfigId> {
+        let Some((history, newest)) = self.history.as_ref().zip(self.newest.as_ref()) else {
+            return Vec::new();
+        };
+        let gone_on = |config_id: ConfigId| {
+            let next = config_id.saturating_add(1);
+            let member = history.configuration(next).is_some_and(|c| c.role(self.pid).is_some());
+            let runs = self.logs.get(&next).is_some_and(|log| log.replica == Replica::Runs);
+            next < newest.config_id || !member || runs
+        };
+        let ended = self.logs.iter().filter(|(id, log)| {
+            log.replica == Replica::Runs && log.sealed && **id < newest.config_id && gone_on(**id)
+        });
+        ended.map(|(id, _)| *id).collect()
     }
 
     /// V7: a server that was left out goes once nobody needs it.
     fn retire(&mut self) {
-        let Some(newest) = self.newest() else { return };
         if self.retired {
             let stopped = self.logs.values().all(|log| log.replica == Replica::None);
             if stopped && !self.retired_told {
@@ -136,17 +134,17 @@ impl Configurations {
             }
             return;
         }
-        if newest.role(self.pid).is_some() || !self.has_served() {
+        let Some(newest) = self.newest.as_ref().filter(|_| self.served && !self.is_member()) else {
             return;
-        }
+        };
         let holds = |pid: &NodeId| self.stages.get(pid).is_some_and(|stage| stage.holds());
         let voters = newest.nodes.iter().filter(|pid| holds(pid)).count();
         if voters < Quorum::majority(newest.nodes.len()).accept() {
             return;
         }
+        let all = newest.members().all(|pid| holds(&pid)) && self.lacking().is_none();
         let since = *self.quorum_since.get_or_insert(self.now);
         let waited = self.now.saturating_sub(since) >= u64::from(self.config.retire_ticks);
-        let all = newest.members().all(|pid| holds(&pid)) && self.lacking().is_none();
         if all || waited {
             self.retired = true;
             self.fetch = None;
@@ -179,12 +177,10 @@ impl Configurations {
         self.polls.wait = wait.saturating_mul(2);
         let mut ask = self.contacts.clone();
         if let Some(history) = &self.history {
-            let recent = history.newest_id().saturating_sub(1);
-            let recent = history.configurations_from(recent);
-            ask.extend(recent.flat_map(|c| c.members().collect::<Vec<_>>()));
+            let recent = history.configurations_from(history.newest_id().saturating_sub(1));
+            ask.extend(recent.flat_map(|c| c.peers(self.pid)));
         }
-        ask.remove(&self.pid);
-        if let Some(newest) = self.newest().filter(|_| self.has_served()) {
+        if let Some(newest) = self.newest.clone().filter(|_| self.served) {
             let config_id = newest.config_id;
             for pid in newest.peers(self.pid) {
                 let stage = self.stages.get(&pid).copied().unwrap_or_default();
@@ -201,15 +197,17 @@ impl Configurations {
         }
     }
 
-    /// Tells everyone who asks about it how far this server is, before they do.
-    pub(super) fn tell_stage(&mut self) {
+    /// V2: tells whoever would ask how far this server is, as soon as it gets there.
+    fn tell_stage(&mut self) {
+        let stage = self.stage();
+        if !stage.holds() || stage.rank() <= self.told.rank() {
+            return;
+        }
+        self.told = stage;
         let Some(history) = &self.history else { return };
         let config_id = history.newest_id();
         let recent = history.configurations_from(config_id.saturating_sub(1));
-        let mut tell: Vec<NodeId> = recent.flat_map(|c| c.peers(self.pid)).collect();
-        tell.sort_unstable();
-        tell.dedup();
-        let stage = self.stage();
+        let tell: BTreeSet<NodeId> = recent.flat_map(|c| c.peers(self.pid)).collect();
         for pid in tell {
             self.send(pid, ServerBody::Stage { config_id, stage });
         }

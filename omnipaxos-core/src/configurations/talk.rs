@@ -1,7 +1,7 @@
 //! What servers say to each other.
 
 use super::command::Command;
-use super::error::{Conflict, MergeError, ServerMessageError};
+use super::error::{MergeError, ServerMessageError};
 use super::history::History;
 use super::life::Configurations;
 use super::messages::{HistoryPart, MAX_ENDED, MAX_ENDED_COST, ServerBody, ServerMessage, Stage};
@@ -92,7 +92,7 @@ impl Configurations {
             *at == 0 || cost <= MAX_ENDED_COST
         });
         let ended = lacking.map(|(_, ended)| ended.clone()).collect();
-        let first = (newest < history.first.config_id).then(|| history.first.clone());
+        let first = history.first.clone();
         self.send(to, ServerBody::History(HistoryPart { first, ended }));
     }
 
@@ -110,21 +110,22 @@ impl Configurations {
         if ended.len() > MAX_ENDED {
             return Err(ServerMessageError::TooMany(ended.len()));
         }
-        // Impossible histories contradict nobody.
-        let told = first.map(History::new).map(|told| merged(told, &ended)).transpose()?;
-        let new = match (&self.history, told) {
-            (None, None) => false,
-            (None, Some(told)) => {
+        let new = match &self.history {
+            None => {
+                let mut told = History::new(first);
+                told.check()?;
+                if let Err(MergeError::Impossible(error)) = told.merge(&ended) {
+                    return Err(error.into());
+                }
                 self.history = Some(told);
                 self.changed();
                 true
             }
-            (Some(ours), Some(told)) if ours.first != told.first => {
-                let (ours, theirs) = (ours.first.config_id, told.first.config_id);
-                self.halt(Conflict::First { ours, theirs });
-                false
+            Some(ours) if ours.first != first => {
+                let (ours, theirs) = (Box::new(ours.first.clone()), Box::new(first));
+                return Err(ServerMessageError::OtherCluster { ours, theirs });
             }
-            (Some(_), _) => self.learn(&ended)?,
+            Some(_) => self.learn(&ended)?,
         };
         if new {
             self.polls.ask.insert(from);
@@ -157,31 +158,22 @@ impl Configurations {
         config_id: ConfigId,
         stage: Stage,
     ) -> Result<(), ServerMessageError> {
-        let Some(newest) = self.newest().filter(|newest| newest.config_id == config_id) else {
-            return Ok(());
-        };
+        let durable = self.durable_newest();
+        if config_id < durable {
+            self.say_history(from, config_id);
+        } else if config_id > durable {
+            self.say_hello(from);
+        }
+        let newest = self.newest.as_ref().filter(|newest| newest.config_id == config_id);
+        let Some(newest) = newest else { return Ok(()) };
         if newest.role(from).is_none() {
             return Err(ServerMessageError::NoMember { pid: from, config_id });
         }
         // What is durable stays true, whatever is said later or comes late.
         let known = self.stages.entry(from).or_default();
-        let rank = |stage: Stage| match stage {
-            Stage::Synced { .. } => Stage::Synced { leader: None },
-            stage => stage,
-        };
-        if rank(stage) >= rank(*known) {
+        if stage.rank() >= known.rank() {
             *known = stage;
         }
         Ok(())
-    }
-}
-
-fn merged(mut history: History, ended: &[super::Ended]) -> Result<History, ServerMessageError> {
-    history.check()?;
-    match history.merge(ended) {
-        Ok(_) => Ok(history),
-        Err(MergeError::Impossible(error)) => Err(error.into()),
-        // There is nothing yet that could be contradicted.
-        Err(MergeError::Conflict(_)) => Ok(history),
     }
 }
