@@ -10,8 +10,10 @@ use crate::quorum::Quorum;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct PaxosConfig {
-    /// Quorum sizes; a majority of the servers when `None`.
+    /// Quorum sizes among the servers that vote; a majority of them when `None`.
     pub quorum: Option<Quorum>,
+    /// Which of the servers get the log and do not vote: this one, or some of its peers.
+    pub learners: Vec<NodeId>,
     /// Ticks without progress after which something is sent again. At least 1.
     pub resend_ticks: u32,
     /// Ticks after which an idle leader shows itself to its followers; a follower that hears
@@ -51,6 +53,7 @@ impl Default for PaxosConfig {
     fn default() -> Self {
         Self {
             quorum: None,
+            learners: Vec::new(),
             resend_ticks: 5,
             keepalive_ticks: 50,
             accept_frame_bytes: 32 << 10,
@@ -88,10 +91,22 @@ impl PaxosConfig {
         if let Some((name, _)) = limits.iter().find(|(_, limit)| *limit == 0) {
             return Err(StartError::Zero(name));
         }
-        let servers = peers.len() + 1;
+        let mut voters = peers.len() + 1;
+        for (at, learner) in self.learners.iter().enumerate() {
+            if self.learners[..at].contains(learner) {
+                return Err(StartError::DuplicatePid(*learner));
+            }
+            if *learner != pid && !peers.contains(learner) {
+                return Err(StartError::UnknownLearner(*learner));
+            }
+            voters -= 1;
+        }
+        if voters == 0 {
+            return Err(StartError::NoVoter);
+        }
         match self.quorum {
-            Some(quorum) => Ok(Quorum::flexible(quorum.prepare(), quorum.accept(), servers)?),
-            None => Ok(Quorum::majority(servers)),
+            Some(quorum) => Ok(Quorum::flexible(quorum.prepare(), quorum.accept(), voters)?),
+            None => Ok(Quorum::majority(voters)),
         }
     }
 }

@@ -61,6 +61,9 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         n: Ballot,
         handle: impl FnOnce(&mut Follower, &mut Replica<S, P>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
+        if !self.replica.is_voter(n.pid) {
+            return Err(Fault::Impossible("a round of a server that does not vote"));
+        }
         if n < self.replica.promised() {
             self.refuse(n);
             return Ok(());

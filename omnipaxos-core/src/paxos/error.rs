@@ -15,6 +15,12 @@ pub enum StartError {
     /// A peer is named twice, or the server itself is among its peers.
     #[error("server {0} is named twice")]
     DuplicatePid(NodeId),
+    /// A learner is no server of the configuration.
+    #[error("learner {0} is no server of this configuration")]
+    UnknownLearner(NodeId),
+    /// All servers are learners.
+    #[error("a configuration needs at least one server that votes")]
+    NoVoter,
     /// Impossible quorum sizes.
     #[error(transparent)]
     Quorum(#[from] QuorumError),

@@ -59,8 +59,8 @@ struct Promised {
     decided_round: Ballot,
     start: u64,
     suffix: Records,
-    /// It does not count (S3).
-    recovering: bool,
+    /// It is in the prepare quorum: not that of a learner, or a suspect peer (S3).
+    counts: bool,
 }
 
 impl Leading {
@@ -173,8 +173,9 @@ impl Leading {
             decided_round: m.decided_round,
             start: m.start,
             suffix: m.suffix,
-            recovering: m.recovering,
+            counts: !m.recovering && r.is_voter(from),
         };
+        let answered = promised.counts;
         let handled = match &mut self.phase {
             Phase::Prepare(promises) => {
                 promises.insert(from, promised);
@@ -189,7 +190,7 @@ impl Leading {
                 progress.synchronise(r, self.n, m.s, from, &promised)
             }
         };
-        if handled.is_ok() && !m.recovering {
+        if handled.is_ok() && answered {
             self.answered.insert(from);
         }
         handled
@@ -250,7 +251,7 @@ impl Leading {
             return Err(Fault::Impossible("an Accepted beyond the leader's log"));
         }
         if let Phase::Accept(progress) = &mut self.phase {
-            if progress.accepted(from, m) {
+            if progress.accepted(from, m) && r.is_voter(from) {
                 self.answered.insert(from);
             }
             progress.decide(r, self.n);
@@ -265,18 +266,23 @@ impl Leading {
         from: NodeId,
         promised: Ballot,
     ) -> Leads {
-        if r.is_peer(promised.pid) {
+        if r.is_voter(promised.pid) {
             self.refused_for = self.refused_for.max(promised);
         }
-        let refused = match &mut self.phase {
+        match &mut self.phase {
             Phase::Prepare(promises) => promises.refused(from),
             Phase::Accept(progress) => progress.refused(from),
+        }
+        let refuses = |peer: &&NodeId| match &self.phase {
+            Phase::Prepare(promises) => promises.has_refused(**peer),
+            Phase::Accept(progress) => progress.has_refused(**peer),
         };
+        let refused = r.peers.iter().filter(|peer| r.is_voter(**peer)).filter(refuses).count();
         let quorum = match self.phase {
             Phase::Prepare(_) => r.quorum.prepare(),
             Phase::Accept(_) => r.quorum.accept(),
         };
-        let left = r.peers.len() + 1 - refused;
+        let left = r.voters() - refused;
         if left < quorum { Leads::No } else { Leads::Yes }
     }
 

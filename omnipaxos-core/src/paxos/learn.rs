@@ -48,8 +48,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         let Some(end) = start.checked_add(entries.len()) else {
             return Err(Fault::Impossible("an index beyond u64"));
         };
-        if round.pid != self.replica.pid && !self.replica.is_peer(round.pid) {
-            return Err(Fault::Impossible("a round of an unknown server"));
+        if !self.replica.is_voter(round.pid) {
+            return Err(Fault::Impossible("a round of a server that does not vote"));
         }
         let (promised, ours) = (self.replica.promised(), self.replica.decided());
         if start > ours || end <= ours || self.replica.storage.sealed().is_some() {

@@ -177,11 +177,12 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     }
 
     /// Takes a leader event from this server's leader election, ours or any other. Stale and
-    /// repeated ones change nothing; those that name no member of the configuration neither (L1),
-    /// nor this server while it [recovers](Self::is_recovering).
+    /// repeated ones change nothing; those that name no voting member of the configuration neither
+    /// (L1), nor this server while it [recovers](Self::is_recovering).
     pub fn handle_leader(&mut self, leader: Leader) {
         let r = &mut self.replica;
-        if self.halted.is_some() || leader.ballot <= r.promised() {
+        let possible = leader.ballot > r.promised() && r.is_voter(leader.pid());
+        if self.halted.is_some() || !possible {
             return;
         }
         if leader.pid() == r.pid {
@@ -191,7 +192,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             self.role = Role::Leader(Box::new(Leading::start(r, leader.ballot)));
             let advanced = self.advance();
             self.after(advanced);
-        } else if r.is_peer(leader.pid()) {
+        } else {
             match &mut self.role {
                 Role::Follower(follower) => follower.expect(leader.pid()),
                 Role::Leader(_) => self.follow(Some(leader.pid())),

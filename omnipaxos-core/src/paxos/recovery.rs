@@ -99,16 +99,17 @@ impl Recovery {
         true
     }
 
-    fn suspects(&self, pid: NodeId) -> Vec<NodeId> {
+    fn suspects<S: Sequence, P: PaxosState>(&self, r: &Replica<S, P>) -> Vec<NodeId> {
         let peers = self.answers.iter().filter(|(_, answer)| answer.suspect).map(|(peer, _)| *peer);
-        let mut suspects: Vec<NodeId> = peers.chain([pid]).collect();
+        let mut suspects: Vec<NodeId> =
+            peers.chain([r.pid]).filter(|pid| r.is_voter(*pid)).collect();
         suspects.sort_unstable();
         suspects
     }
 
     fn stage<S: Sequence, P: PaxosState>(&self, r: &Replica<S, P>) -> RecoveryStage {
-        let suspects = self.suspects(r.pid);
-        let lacks = |peer: &NodeId| !self.answers.contains_key(peer);
+        let suspects = self.suspects(r);
+        let lacks = |peer: &NodeId| r.is_voter(*peer) && !self.answers.contains_key(peer);
         let missing: Vec<NodeId> = r.peers.iter().copied().filter(lacks).collect();
         if suspects.len() >= r.quorum.prepare().min(r.quorum.accept()) {
             return RecoveryStage::QuorumSuspect { suspects };
@@ -182,8 +183,8 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     pub(super) fn on_recover_reply(&mut self, from: NodeId, m: &RecoverReply) -> Result<(), Fault> {
         let r = &mut self.replica;
         let owner = m.promised.pid;
-        if m.promised != Ballot::default() && owner != r.pid && !r.is_peer(owner) {
-            return Err(Fault::Impossible("a round of an unknown server"));
+        if m.promised != Ballot::default() && !r.is_voter(owner) {
+            return Err(Fault::Impossible("a round of a server that does not vote"));
         }
         let Some(recovery) = r.recovery.as_mut().filter(|recovery| recovery.nonce == m.nonce)
         else {

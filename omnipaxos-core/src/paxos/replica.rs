@@ -126,6 +126,16 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
         self.peers.binary_search(&pid).is_ok()
     }
 
+    /// A member that votes: only such servers own rounds and are in quorums.
+    pub(super) fn is_voter(&self, pid: NodeId) -> bool {
+        (pid == self.pid || self.is_peer(pid)) && !self.limits.learners.contains(&pid)
+    }
+
+    /// How many servers vote.
+    pub(super) fn voters(&self) -> usize {
+        self.peers.len() + 1 - self.limits.learners.len()
+    }
+
     /// How far decided entries are durable here, and so may be handed out.
     pub(super) fn readable(&self) -> u64 {
         self.decided().min(self.storage.flushes().durable().end)

@@ -20,6 +20,8 @@ pub(super) struct Progress {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Peer {
+    /// Its acceptance counts.
+    votes: bool,
     link: Link,
     /// How much of the log the peer has accepted in this round. Only grows.
     accepted: Option<u64>,
@@ -52,6 +54,7 @@ impl Progress {
         refused: &BTreeSet<NodeId>,
     ) -> Self {
         let peer = |pid: &NodeId| Peer {
+            votes: r.is_voter(*pid),
             link: if refused.contains(pid) { Link::Refused } else { Link::Unpromised },
             accepted: None,
             decided: 0,
@@ -74,12 +77,16 @@ impl Progress {
         self.peers.values().any(|peer| peer.link == Link::Refused)
     }
 
-    /// Records a refusal and counts them.
-    pub(super) fn refused(&mut self, peer: NodeId) -> usize {
+    /// Whether `peer` has promised a higher round.
+    pub(super) fn has_refused(&self, peer: NodeId) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.link == Link::Refused)
+    }
+
+    /// Records a refusal.
+    pub(super) fn refused(&mut self, peer: NodeId) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.link = Link::Refused;
         }
-        self.peers.values().filter(|peer| peer.link == Link::Refused).count()
     }
 
     /// Whether `promised` comes from before what `peer` has confirmed in the same attempt: with
@@ -212,7 +219,8 @@ impl Progress {
     pub(super) fn decide<S: Sequence, P: PaxosState>(&self, r: &mut Replica<S, P>, n: Ballot) {
         let durable = *r.storage.flushes().durable();
         let own = (durable.accepted_round == n).then_some(durable.end);
-        let accepted = || self.peers.values().filter_map(|peer| peer.accepted).chain(own);
+        let voters = || self.peers.values().filter(|peer| peer.votes);
+        let accepted = || voters().filter_map(|peer| peer.accepted).chain(own);
         let (quorum, decided) = (r.quorum.accept(), r.decided());
         let chosen = accepted()
             .filter(|len| *len > decided)

@@ -90,7 +90,7 @@ impl Promises {
         }
         // A repeated promise comes without the suffix of the first one.
         if let Some(known) = self.promises.get_mut(&from)
-            && known.recovering == promised.recovering
+            && known.counts == promised.counts
             && known.accepted_round == promised.accepted_round
             && known.len == promised.len
             && promised.suffix.is_empty()
@@ -121,11 +121,15 @@ impl Promises {
         !self.refused.is_empty()
     }
 
-    /// Records a refusal and counts them.
-    pub(super) fn refused(&mut self, peer: NodeId) -> usize {
+    /// Whether `peer` has promised a higher round.
+    pub(super) fn has_refused(&self, peer: NodeId) -> bool {
+        self.refused.contains(&peer)
+    }
+
+    /// Records a refusal.
+    pub(super) fn refused(&mut self, peer: NodeId) {
         self.forget(peer);
         self.refused.insert(peer);
-        self.refused.len()
     }
 
     /// Whether a prepare quorum has promised, this server durably among them.
@@ -133,9 +137,10 @@ impl Promises {
         r.storage.flushes().ended(self.own) && self.votes().count() + 1 >= r.quorum.prepare()
     }
 
-    /// The promises that count: not those of suspect peers (S3).
+    /// The promises that count: not those of learners and of suspect peers (S3). What is chosen is
+    /// in the logs of those that do.
     fn votes(&self) -> impl Iterator<Item = (&NodeId, &Promised)> {
-        self.promises.iter().filter(|(_, promised)| !promised.recovering)
+        self.promises.iter().filter(|(_, promised)| promised.counts)
     }
 
     /// Works toward the complete log of the best promise. Returns the peer that is to be asked for

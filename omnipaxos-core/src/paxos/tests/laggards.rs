@@ -240,9 +240,9 @@ fn impossible_records_are_refused_and_change_nothing() {
     };
     assert_eq!(refused(3, &["d"], n), LearnError::Gap { start: 3, decided: 2 });
     let unknown = refused(2, &["c"], ballot(9, 4));
-    assert_eq!(unknown, LearnError::Impossible("a round of an unknown server"));
+    assert_eq!(unknown, LearnError::Impossible("a round of a server that does not vote"));
     let unknown = refused(2, &["c"], Ballot::default());
-    assert_eq!(unknown, LearnError::Impossible("a round of an unknown server"));
+    assert_eq!(unknown, LearnError::Impossible("a round of a server that does not vote"));
     let other = refused(2, &["other"], n);
     assert_eq!(other, LearnError::Impossible("decided entries that contradict the log"));
     // The same of a later round is possible.

@@ -8,6 +8,7 @@ mod failures;
 mod fuzz;
 mod lab;
 mod laggards;
+mod learners;
 mod learning;
 mod limits;
 mod lines_follower;

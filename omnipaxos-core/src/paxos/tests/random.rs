@@ -43,7 +43,10 @@ impl Run {
         let mut rng = Rng::new(seed);
         let sizes: [&[NodeId]; 4] = [&[1], &[5, 6], &[1, 2, 10_000_000], &[1, 2, 3, 4, 5]];
         let pids = sizes[rng.below(4) as usize].to_vec();
-        let config = small_limits(&mut rng);
+        let mut config = small_limits(&mut rng);
+        if pids.len() > 2 && rng.chance(30) {
+            config.learners = pids[pids.len() - 1 - rng.below(2) as usize..].to_vec();
+        }
         let cluster = Cluster::new(&pids, config);
         let (loss, duplication) = (rng.below(30), rng.below(20));
         let reconfigure = rng.chance(30);
@@ -79,6 +82,15 @@ impl Run {
 
     fn any(&mut self) -> NodeId {
         self.pids[self.rng.below(self.pids.len() as u64) as usize]
+    }
+
+    fn voter(&mut self) -> NodeId {
+        loop {
+            let pid = self.any();
+            if !self.cluster.config.learners.contains(&pid) {
+                return pid;
+            }
+        }
     }
 
     fn propose(&mut self) {
@@ -192,7 +204,9 @@ impl Run {
             }
         }
         // In a chain, the server in the middle reaches a quorum.
-        let leader = if self.chained { self.pids[self.pids.len() / 2] } else { self.any() };
+        let middle = self.pids[self.pids.len() / 2];
+        let votes = !self.cluster.config.learners.contains(&middle);
+        let leader = if self.chained && votes { middle } else { self.voter() };
         let ballot = self.cluster.elect(leader);
         for pid in self.pids.clone() {
             self.cluster.get(pid).handle_leader(Leader::new(ballot));

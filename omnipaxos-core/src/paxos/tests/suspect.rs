@@ -17,6 +17,10 @@ const NONCE: u64 = 5 << 32;
 /// A replica that was in sync with leader 3 in round 4, with entries a and b, the first decided,
 /// when its next flush went missing.
 fn suspect() -> Lab {
+    suspect_with(PaxosConfig::default())
+}
+
+fn suspect_with(config: PaxosConfig) -> Lab {
     let mut log = MemorySequence::new();
     log.append(records(1, &["a", "b"])).unwrap();
     let mut state = MemoryState::new();
@@ -33,7 +37,7 @@ fn suspect() -> Lab {
     };
     state.store(&lost).unwrap();
     let disk = Storage::with(log, state);
-    let paxos = Paxos::try_with(CONFIG, ME, vec![2, 3], disk, PaxosConfig::default()).unwrap();
+    let paxos = Paxos::try_with(CONFIG, ME, vec![2, 3], disk, config).unwrap();
     Lab { paxos }
 }
 
@@ -296,7 +300,7 @@ fn s3_a_true_answer_stays_good_when_its_sender_becomes_suspect() {
 fn s3_a_round_of_nobody_is_refused() {
     let mut lab = asking();
     let reason = lab.refuses(2, reply(NONCE, ballot(5, 9), None));
-    assert_eq!(reason, "a round of an unknown server");
+    assert_eq!(reason, "a round of a server that does not vote");
     // Who has promised nothing says so.
     lab.get(2, reply(NONCE, Ballot::default(), None));
     assert_eq!(missing(&lab), [3]);
@@ -381,4 +385,22 @@ fn a_single_suspect_server_waits_for_its_operator() {
     }
     assert_eq!(paxos.decided_index(), 1);
     assert!(!start(paxos.into_storage()).is_recovering());
+}
+
+/// Only those that vote have to answer, and only they make a quorum suspect.
+#[test]
+fn s3_learners_are_not_waited_for() {
+    let with = |learner| PaxosConfig { learners: vec![learner], ..PaxosConfig::default() };
+    let mut lab = suspect_with(with(2));
+    lab.sent();
+    lab.get(2, suspect_reply(NONCE, ballot(5, 3), 3));
+    assert_eq!(missing(&lab), [3]);
+    lab.get(3, reply(NONCE + 1, ballot(6, 3), Some(2)));
+    assert_eq!(lab.paxos.recovery(), Some(RecoveryStage::Leader { bound: ballot(6, 3) }));
+    let mut lab = suspect_with(with(ME));
+    lab.sent();
+    lab.get(3, suspect_reply(NONCE, ballot(6, 3), 3));
+    lab.get(3, suspect_reply(NONCE + 1, ballot(6, 3), 3));
+    lab.get(2, reply(NONCE + 1, ballot(6, 3), None));
+    assert_eq!(lab.paxos.recovery(), Some(RecoveryStage::Leader { bound: ballot(6, 3) }));
 }

@@ -5,6 +5,7 @@ use kompact::net::frames::MAGIC_NUM;
 use kompact::prelude::*;
 use omnipaxos_kompact::components::{PaxosLane, RouterOptions};
 use omnipaxos_kompact::counters::DropReason;
+use omnipaxos_kompact::wire::PROTOCOL_VERSION;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -62,7 +63,7 @@ impl Babbler {
         self.to.tell(Babble(vec![1, 0, 1]), self);
         self.to.tell(Babble(vec![9; 100]), self);
         let mut packet = vec![0; 75];
-        packet[0] = 2;
+        packet[..2].copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());
         packet[2] = 1;
         packet[3] = 99;
         packet[35] = 1;
