@@ -233,8 +233,10 @@ impl Configurations {
                     self.commands.push_back(Command::Send(message));
                 }
                 MigrationCommand::Store { start, records } => {
-                    if start >= fetch.next {
-                        fetch.staged.insert(start, records);
+                    // The replica may have learned a part of them meanwhile.
+                    let known = fetch.next.saturating_sub(start);
+                    if known < records.len() {
+                        fetch.staged.insert(start + known, records.skip(known));
                     }
                 }
                 MigrationCommand::Blame { donor, blame } => {

@@ -55,8 +55,9 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         if start > ours || end <= ours || self.replica.storage.sealed().is_some() {
             return Ok(false);
         }
-        if round <= promised && matches!(&self.role, Role::Leader(leading) if leading.accepts()) {
-            // Its own round decides: its log has everything that was chosen before.
+        let leads = matches!(&self.role, Role::Leader(leading) if leading.accepts());
+        if leads && round <= promised && end > self.replica.storage.end_index() {
+            // Its log has everything that was chosen before its round: this is forged.
             return Ok(false);
         }
         // Leaving older rounds comes first: a stale leader's Accept could overwrite what is

@@ -13,20 +13,17 @@ impl Checker {
         let compared = configuration.compared.entry(who.slot).or_default();
         let from = std::mem::replace(compared, (*compared).max(index));
         let known = configuration.log.len() as u64;
-        for at in from..index.min(known) {
-            let ours = configuration.log[at as usize];
+        let differs = (from..index.min(known)).find(|at| {
             let cache = disk.cache();
-            let record = cache.record(at);
-            let equal = match record {
-                Some((_, entry)) => key_of(entry) == ours,
-                None => at < cache.first(),
-            };
-            if !equal {
-                let detail =
-                    format!("{who} has decided {record:?} at {at} of {config_id}, others {ours}");
-                drop(cache);
-                return self.fail(Check::OneLog, detail);
-            }
+            let Some((id, entry)) = cache.record(*at) else { return *at >= cache.first() };
+            !self.is_decided(config_id, *at, *id, entry)
+        });
+        if let Some(at) = differs {
+            let record = disk.cache().record(at).cloned();
+            let ours = self.configurations.get(&config_id).map(|c| c.log[at as usize]);
+            let detail =
+                format!("{who} has decided {record:?} at {at} of {config_id}, others {ours:?}");
+            return self.fail(Check::OneLog, detail);
         }
         for at in from.max(known)..index {
             let record = disk.cache().record(at).cloned();
@@ -42,8 +39,10 @@ impl Checker {
             if violated {
                 return;
             }
-            configuration.log.push(key_of(&entry));
-            configuration.sealed |= entry.is_stop_sign();
+            configuration.log.push((key_of(&entry), id));
+            if let Entry::StopSign(ss) = entry {
+                configuration.sealed = Some(*ss);
+            }
         }
     }
 
@@ -54,7 +53,7 @@ impl Checker {
             return;
         };
         let place = format!("{who} decided {entry:?} ({id}) at {at} of {config_id}");
-        if configuration.sealed {
+        if configuration.sealed.is_some() {
             return self.fail(Check::NothingAfterStopSign, place);
         }
         let covered = configuration.covered(at, key);
@@ -62,17 +61,24 @@ impl Checker {
             let detail = format!("{place}, which {covered} disks hold");
             return self.fail(Check::QuorumDurable, detail);
         }
-        let proposal = self.proposals.get_mut(key.wrapping_sub(1) as usize);
-        let Some(proposal) = proposal.filter(|p| p.entry == *entry) else {
+        let Some(proposal) = self.proposal_mut(key).filter(|p| p.is(entry)) else {
             return self.fail(Check::OnlyProposed, place);
         };
-        let expected = (proposal.config_id, proposal.id);
+        let (attempts, line) = (proposal.attempts.clone(), proposal.line);
         if let Some(earlier) = proposal.place.replace((config_id, at)) {
             let detail = format!("{place}, and before at {earlier:?}");
             return self.fail(Check::AtMostOnce, detail);
         }
-        if expected != (config_id, id) {
-            return self.fail(Check::OnlyProposed, format!("{place}, not {expected:?}"));
+        if !attempts.iter().any(|attempt| (attempt.config_id, attempt.id) == (config_id, id)) {
+            return self.fail(Check::OnlyProposed, format!("{place}, not {attempts:?}"));
+        }
+        if let Some(line) = line {
+            let last = self.lines.entry((line.slot, line.incarnation)).or_default();
+            let earlier = std::mem::replace(last, key);
+            if earlier > key {
+                let detail = format!("{place}, which waited before {earlier}");
+                return self.fail(Check::ProposerOrder, detail);
+            }
         }
         let Some(configuration) = self.configurations.get_mut(&config_id) else {
             return;
@@ -119,14 +125,29 @@ impl Checker {
 
     /// `who` showed an entry as decided.
     pub fn compare(&mut self, who: Who, config_id: ConfigId, at: u64, entry: &Entry) {
-        let log = self.configurations.get(&config_id).map(|c| &c.log);
-        let known = log.and_then(|log| log.get(at as usize)).copied();
-        let proposal = known.and_then(|key| self.proposal(key));
-        if proposal.is_none_or(|p| p.entry != *entry) {
-            let known = proposal.map(|p| &p.entry);
+        let known = self.configurations.get(&config_id).and_then(|c| c.log.get(at as usize));
+        let known = known.map(|(_, id)| *id);
+        if known.is_none_or(|id| !self.is_decided(config_id, at, id, entry)) {
             let detail = format!("{who} shows {entry:?} at {at} of {config_id}, not {known:?}");
             self.fail(Check::OneLog, detail);
         }
+    }
+
+    /// Whether this is what is decided at an index: the same bytes under the same identity.
+    pub(super) fn is_decided(
+        &self,
+        config_id: ConfigId,
+        at: u64,
+        id: ProposalId,
+        entry: &Entry,
+    ) -> bool {
+        let Some(configuration) = self.configurations.get(&config_id) else { return false };
+        let known = configuration.log.get(at as usize).copied();
+        known == Some((key_of(entry), id))
+            && match entry {
+                Entry::StopSign(ss) => configuration.sealed.as_ref() == Some(&**ss),
+                Entry::Normal(_) => self.proposal(key_of(entry)).is_some_and(|p| p.is(entry)),
+            }
     }
 
     /// `who` starts; its replica of a configuration hands out entries from `read_from` on, all
@@ -143,7 +164,7 @@ impl Checker {
         let end = medium.end();
         let differs = (medium.first()..handed.min(end)).find(|at| {
             let known = configuration.log.get(*at as usize);
-            medium.record(*at).map(|(_, entry)| key_of(entry)) != known.copied()
+            medium.record(*at).map(|(id, entry)| (key_of(entry), *id)) != known.copied()
         });
         drop(medium);
         if end < handed || differs.is_some() {
@@ -164,9 +185,9 @@ impl Configuration {
         let holds = |image: &Image| {
             at < image.first() || image.record(at).is_some_and(|(_, e)| key_of(e) == key)
         };
-        let disks = self
-            .disks
-            .values()
+        let disks = self.disks.iter().filter(|(pid, _)| self.members.voters.contains(pid));
+        let disks = disks
+            .map(|(_, disk)| disk)
             .filter(|disk| holds(&disk.medium()) || disk.lost().is_some_and(|image| holds(&image)));
         disks.count()
     }

@@ -15,10 +15,11 @@ impl Checker {
             return;
         };
         let decided = configuration.log.len() as u64;
+        let fresh = configuration.members.continued.unwrap_or_default();
         let mut logs = Vec::new();
-        for pid in &configuration.members {
+        for pid in &configuration.members.voters {
             let Some(disk) = configuration.disks.get(pid) else {
-                logs.push(((Default::default(), 0), decided == 0, *pid));
+                logs.push(((fresh, 0), decided == 0, *pid));
                 continue;
             };
             if disk.is_suspect() {
@@ -27,11 +28,13 @@ impl Checker {
             }
             let medium = disk.medium();
             let equal = |at: u64| {
-                let record = medium.record(at).map(|(_, entry)| key_of(entry));
+                let record = medium.record(at).map(|(id, entry)| (key_of(entry), *id));
                 record == configuration.log.get(at as usize).copied()
             };
             let complete = medium.end() >= decided && (medium.first()..decided).all(equal);
-            logs.push(((medium.accepted_round(), medium.end()), complete, *pid));
+            let started = medium.state.is_some() || medium.end() > 0;
+            let round = if started { medium.accepted_round() } else { fresh };
+            logs.push(((round, medium.end()), complete, *pid));
         }
         for (best, complete, pid) in &logs {
             let others = logs.iter().filter(|(log, _, _)| log <= best).count();
@@ -50,7 +53,7 @@ impl Checker {
         let Some(configuration) = self.configurations.get(&config_id) else {
             return;
         };
-        for (key, at) in configuration.log.iter().zip(0..) {
+        for ((key, _), at) in configuration.log.iter().zip(0..) {
             let covered = configuration.covered(at, *key);
             if covered < configuration.accept {
                 let detail = format!("{covered} disks hold index {at} of {config_id}");
@@ -77,7 +80,7 @@ impl Checker {
         if configuration.trimmed.insert(who.slot, first) == Some(first) {
             return;
         }
-        let behind = configuration.members.iter().find(|pid| {
+        let behind = configuration.members.all().find(|pid| {
             let disk = configuration.disks.get(pid);
             disk.map_or(0, |disk| disk.medium().decided()) < first
         });

@@ -5,92 +5,24 @@
 //! its own of what was decided. The first violation is kept.
 
 mod ballots;
+mod check;
 mod decided;
 mod durable;
+mod lives;
 mod outcomes;
+mod proposals;
 mod register;
 mod suspect;
 
+pub use check::{Check, Violation};
 pub use register::{History, Operation};
 
 use crate::sim::Disk;
-use omnipaxos_core::paxos::{Ballot, NodeId, ProposalOutcome};
-use omnipaxos_core::storage::{ConfigId, Entry, ProposalId};
+use omnipaxos_core::paxos::{Ballot, NodeId};
+use omnipaxos_core::storage::{ConfigId, Entry, ProposalId, StopSign};
+use proposals::Proposal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-
-/// What a checker states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Check {
-    /// Only proposed entries are decided, under their own identity (SC1).
-    OnlyProposed,
-    /// A proposal is decided once at most.
-    AtMostOnce,
-    /// Proposals of one proposer are decided in its order, without gaps.
-    ProposerOrder,
-    /// Decided logs are prefixes of one log, over all time (SC2).
-    OneLog,
-    /// Nothing follows a decided StopSign.
-    NothingAfterStopSign,
-    /// What was handed out is still there after a restart (SC3).
-    NeverShrinks,
-    /// A ballot is led by one incarnation of one server.
-    OneLeaderPerBallot,
-    /// In one round, an index has one value.
-    OneValuePerRound,
-    /// A server that has answered a round answers no lower one, also after restarts.
-    PromiseKept,
-    /// A server whose last flush is missing accepts nothing before it has recovered, and its
-    /// promises say so.
-    VotesOnlySound,
-    /// A promise answers a Prepare that its owner sent.
-    AnswersPrepare,
-    /// What a message says is on the sender's medium when it leaves.
-    DurableFirst,
-    /// What is decided is on the media of an accept quorum.
-    QuorumDurable,
-    /// Each prepare quorum's media lead a new leader to all that is decided.
-    Recoverable,
-    /// Nothing is trimmed before all members have it decided durably.
-    TrimmedLate,
-    /// What was acknowledged as decided is decided there.
-    Acknowledged,
-    /// A proposal is dropped only when the sealed log lacks it.
-    DroppedRightly,
-    /// Each proposal of a live session has an outcome in the end, exactly one.
-    NeverLost,
-    /// A register on top of the log is linearizable.
-    Linearizable,
-    /// A healed quorum-connected core decides new proposals within the bound.
-    Liveness,
-    /// No server finds an honest peer's message impossible.
-    HonestPeers,
-    /// No replica halts without a storage fault.
-    NoHalt,
-    /// The core panics nowhere.
-    NoPanic,
-}
-
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
-
-/// What was violated, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Which check found it.
-    pub check: Check,
-    /// What it saw.
-    pub detail: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.check, self.detail)
-    }
-}
 
 /// One run of one server's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,26 +55,46 @@ pub fn key_of(entry: &Entry) -> Key {
     head.map_or(0, |head| u64::from_be_bytes(*head))
 }
 
-#[derive(Clone, Debug)]
-struct Proposal {
-    who: Who,
-    config_id: ConfigId,
-    id: ProposalId,
-    entry: Entry,
-    /// Where it was decided.
-    place: Option<(ConfigId, u64)>,
-    outcome: Option<ProposalOutcome>,
+/// The members of a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Those that vote.
+    pub voters: Vec<NodeId>,
+    /// Those that only learn.
+    pub learners: Vec<NodeId>,
+    /// The round with which all of them start (C5).
+    pub continued: Option<Ballot>,
+}
+
+impl Members {
+    /// Members that all vote, and start with an election.
+    #[must_use]
+    pub fn voting(voters: &[NodeId]) -> Self {
+        Self { voters: voters.to_vec(), ..Self::default() }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.voters.iter().chain(&self.learners).copied()
+    }
+
+    /// Whether a server is one of them.
+    #[must_use]
+    pub fn contains(&self, pid: NodeId) -> bool {
+        self.all().any(|member| member == pid)
+    }
 }
 
 #[derive(Debug, Default)]
 struct Configuration {
-    members: Vec<NodeId>,
+    members: Members,
     prepare: usize,
     accept: usize,
     disks: BTreeMap<NodeId, Disk>,
     /// The decided log, as first claimed by anyone.
-    log: Vec<Key>,
-    sealed: bool,
+    log: Vec<(Key, ProposalId)>,
+    /// The StopSign that it ends with, as it was decided.
+    sealed: Option<StopSign>,
     /// Per proposer: session and number of its last decided proposal.
     order: BTreeMap<NodeId, (u64, u64)>,
     /// Per machine: how far this incarnation's decided log was compared.
@@ -171,6 +123,8 @@ pub struct Checker {
     /// Machine, incarnation, configuration, session and number of each proposal.
     by_id: BTreeMap<(usize, u64, ConfigId, u64, u64), Key>,
     configurations: BTreeMap<ConfigId, Configuration>,
+    /// Per machine and incarnation: the last decided proposal of those that waited in its line.
+    lines: BTreeMap<(usize, u64), Key>,
     violation: Option<Violation>,
 }
 
@@ -199,11 +153,11 @@ impl Checker {
     pub fn configuration(
         &mut self,
         config_id: ConfigId,
-        members: &[NodeId],
+        members: Members,
         (prepare, accept): (usize, usize),
     ) {
         let configuration = self.configurations.entry(config_id).or_default();
-        configuration.members = members.to_vec();
+        configuration.members = members;
         (configuration.prepare, configuration.accept) = (prepare, accept);
     }
 
@@ -212,22 +166,6 @@ impl Checker {
         if let Some(configuration) = self.configurations.get_mut(&config_id) {
             configuration.disks.insert(pid, disk);
         }
-    }
-
-    /// The key that the next proposal is to carry.
-    #[must_use]
-    pub fn next_key(&self) -> Key {
-        self.proposals.len() as u64 + 1
-    }
-
-    /// A replica took a proposal.
-    pub fn proposed(&mut self, who: Who, config_id: ConfigId, id: ProposalId, entry: Entry) {
-        let key = self.next_key();
-        let place = (who.slot, who.incarnation, config_id, id.session, id.number);
-        if self.by_id.insert(place, key).is_some() {
-            self.fail(Check::AtMostOnce, format!("{who} gives {id} twice"));
-        }
-        self.proposals.push(Proposal { who, config_id, id, entry, place: None, outcome: None });
     }
 
     /// How many entries of a configuration are decided.
@@ -246,33 +184,27 @@ impl Checker {
     /// The newest configuration that can decide: the first one, or one whose predecessor is sealed.
     #[must_use]
     pub fn newest(&self) -> ConfigId {
-        let sealed = self.configurations.iter().filter(|(_, c)| c.sealed);
+        let sealed = self.configurations.iter().filter(|(_, c)| c.sealed.is_some());
         sealed.map(|(id, _)| id + 1).max().unwrap_or(1)
     }
 
-    /// The servers of a configuration that began, or that nobody has started yet although the
-    /// StopSign before it is decided.
+    /// The members of a configuration that began.
     #[must_use]
-    pub fn members(&self, config_id: ConfigId) -> Option<Vec<NodeId>> {
-        let began = self.configurations.get(&config_id).map(|c| c.members.clone());
-        began.or_else(|| {
-            let before = self.configurations.get(&config_id.checked_sub(1)?)?;
-            match &self.proposal(*before.log.last()?)?.entry {
-                Entry::StopSign(ss) => Some(ss.nodes.clone()),
-                Entry::Normal(_) => None,
-            }
-        })
+    pub fn members(&self, config_id: ConfigId) -> Option<&Members> {
+        self.configurations.get(&config_id).map(|configuration| &configuration.members)
+    }
+
+    /// The StopSign with which a configuration has ended, as it was decided.
+    #[must_use]
+    pub fn stop_sign(&self, config_id: ConfigId) -> Option<&StopSign> {
+        self.configurations.get(&config_id)?.sealed.as_ref()
     }
 
     /// The decided entries of all configurations in order, as keys.
     pub fn decided_keys(&self) -> impl Iterator<Item = (ConfigId, u64, Key)> + '_ {
         self.configurations.iter().flat_map(|(id, configuration)| {
             let log = configuration.log.iter().zip(0..);
-            log.map(|(key, index)| (*id, index, *key))
+            log.map(|((key, _), index)| (*id, index, *key))
         })
-    }
-
-    fn proposal(&self, key: Key) -> Option<&Proposal> {
-        self.proposals.get(key.checked_sub(1)? as usize)
     }
 }

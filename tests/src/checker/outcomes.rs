@@ -1,5 +1,6 @@
 //! What became of proposals: each has one outcome, and it is true.
 
+use super::proposals::Attempt;
 use super::{Check, Checker, Key, Who};
 use omnipaxos_core::paxos::ProposalOutcome;
 use omnipaxos_core::storage::{ConfigId, ProposalId};
@@ -18,15 +19,18 @@ impl Checker {
             self.fail(Check::NeverLost, format!("{who} never proposed {id}"));
             return None;
         };
-        let sealed = self.configurations.get(&config_id).is_some_and(|c| c.sealed);
+        let sealed = self.configurations.get(&config_id).is_some_and(|c| c.sealed.is_some());
         let log = self.configurations.get(&config_id).map(|c| &c.log);
         let at = match outcome {
             ProposalOutcome::Decided(index) => log.and_then(|log| log.get(index as usize)).copied(),
             ProposalOutcome::Dropped => None,
         };
-        let proposal = self.proposals.get_mut(key.checked_sub(1)? as usize)?;
-        let decided = proposal.place;
-        if let Some(earlier) = proposal.outcome.replace(outcome) {
+        let at = at.map(|(key, _)| key);
+        let proposal = self.proposal_mut(key)?;
+        let decided = proposal.place.filter(|(config, _)| *config == config_id);
+        let mut attempts = proposal.attempts.iter_mut();
+        let attempt = attempts.find(|a| (a.who, a.config_id, a.id) == (who, config_id, id))?;
+        if let Some(earlier) = attempt.outcome.replace(outcome) {
             let detail = format!("{id} of {who}: {outcome:?} after {earlier:?}");
             self.fail(Check::NeverLost, detail);
         }
@@ -44,30 +48,43 @@ impl Checker {
         Some(key)
     }
 
-    /// The proposals of `who` without an outcome.
+    /// The proposals of a replica of `who` without an outcome.
     #[must_use]
     pub fn unresolved(&self, who: Who, config_id: ConfigId) -> Vec<ProposalId> {
         let low = (who.slot, who.incarnation, config_id, 0, 0);
         let high = (who.slot, who.incarnation, config_id, u64::MAX, u64::MAX);
         let keys = self.by_id.range(low..=high).map(|(_, key)| *key);
-        let open = keys.filter_map(|key| self.proposal(key).filter(|p| p.outcome.is_none()));
-        debug_assert!(open.clone().all(|p| p.who == who));
-        open.map(|p| p.id).collect()
+        let attempts = keys.filter_map(|key| self.attempt(key, who, config_id));
+        attempts.filter(|attempt| attempt.outcome.is_none()).map(|attempt| attempt.id).collect()
+    }
+
+    fn attempt(&self, key: Key, who: Who, config_id: ConfigId) -> Option<&Attempt> {
+        let mut attempts = self.proposal(key)?.attempts.iter();
+        attempts.find(|attempt| (attempt.who, attempt.config_id) == (who, config_id))
     }
 
     /// How many proposals of `who` lie below `decided` of its log, and still have no outcome.
     #[must_use]
     pub fn unheard(&self, who: Who, config_id: ConfigId, decided: u64) -> usize {
-        let keys = self.by_id.values().filter_map(|key| self.proposal(*key));
-        let ours = keys.filter(|p| p.who == who && p.outcome.is_none());
-        let decided = ours
-            .filter(|p| p.place.is_some_and(|(config, at)| config == config_id && at < decided));
-        decided.count()
+        let low = (who.slot, who.incarnation, config_id, 0, 0);
+        let high = (who.slot, who.incarnation, config_id, u64::MAX, u64::MAX);
+        let keys = self.by_id.range(low..=high).map(|(_, key)| *key);
+        let open = keys.filter(|key| {
+            self.attempt(*key, who, config_id).is_some_and(|attempt| attempt.outcome.is_none())
+        });
+        let places = open.filter_map(|key| self.proposal(key)?.place);
+        places.filter(|(config, at)| *config == config_id && *at < decided).count()
     }
 
-    /// What became of a proposal so far.
+    /// What became so far of a proposal that a replica was asked for directly.
     #[must_use]
     pub fn outcome_of(&self, key: Key) -> Option<ProposalOutcome> {
-        self.proposal(key).and_then(|p| p.outcome)
+        self.proposal(key)?.attempts.first()?.outcome
+    }
+
+    /// Where the line in which `key` waits was told that it was decided.
+    #[must_use]
+    pub fn place_of(&self, key: Key) -> Option<(ConfigId, u64)> {
+        self.proposal(key)?.acknowledged
     }
 }

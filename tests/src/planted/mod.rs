@@ -7,10 +7,11 @@ mod hunt;
 mod tamper;
 
 pub use hunt::{Find, hunt};
-pub use tamper::Tamper;
+pub use tamper::{Tamper, tamper_server};
 
 use crate::sim::{Fault, Lie, Plan};
 use omnipaxos_core::Quorum;
+use omnipaxos_core::configurations::Ended;
 
 /// A planted fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,11 +64,25 @@ pub enum Plant {
     SkippedEntry,
     /// Links of the core stay cut when it is healed.
     DeafCore,
+    /// A driver reports records of a migration as stored before they are.
+    HastyImport,
+    /// A driver reports the history as written before it is.
+    HastyBook,
+    /// Records are altered on their way from a donor, and nobody knows their digest.
+    AlteredRecords,
+    /// Servers that still fetch say that they have everything.
+    BoastedStage,
+    /// Donors answer nothing.
+    DeafDonors,
+    /// The leader that a configuration starts with (C5) forgets that it has started.
+    SecondTerm,
+    /// One learner of a configuration is taken for a voter.
+    VotingLearner,
 }
 
 impl Plant {
     /// All of them, each with the number of seeds within which it must be found.
-    pub const ALL: [(Plant, u64); 24] = [
+    pub const ALL: [(Plant, u64); 29] = [
         (Plant::LyingFlush, 10),
         (Plant::TornCommit, 200),
         (Plant::OldPromise, 200),
@@ -92,6 +107,11 @@ impl Plant {
         (Plant::LostOutcome, 10),
         (Plant::SkippedEntry, 20),
         (Plant::DeafCore, 20),
+        (Plant::HastyImport, 50),
+        (Plant::HastyBook, 50),
+        (Plant::AlteredRecords, 50),
+        (Plant::BoastedStage, 50),
+        (Plant::DeafDonors, 50),
     ];
 
     /// What the disks do.
@@ -123,7 +143,14 @@ impl Plant {
             | Plant::ReplayedAccepted
             | Plant::LongerAccepted => &[Fault::Crash, Fault::Partition, Fault::Heal],
             Plant::UnsuspectedLoss => &[Fault::LostFlush],
-            Plant::LeakedMessage => &[Fault::Reconfigure],
+            Plant::LeakedMessage
+            | Plant::HastyImport
+            | Plant::HastyBook
+            | Plant::AlteredRecords
+            | Plant::BoastedStage
+            | Plant::DeafDonors => &[Fault::Reconfigure],
+            Plant::SecondTerm => &[Fault::Reconfigure, Fault::Crash],
+            Plant::VotingLearner => &[Fault::Reconfigure, Fault::Crash, Fault::Partition],
             Plant::StaleRead => &[Fault::Partition, Fault::Heal],
             _ => &[],
         };
@@ -133,7 +160,14 @@ impl Plant {
             }
         }
         match self {
-            Plant::LeakedMessage => plan.reconfigurations = plan.reconfigurations.max(2),
+            Plant::LeakedMessage
+            | Plant::HastyImport
+            | Plant::HastyBook
+            | Plant::AlteredRecords
+            | Plant::BoastedStage
+            | Plant::DeafDonors
+            | Plant::SecondTerm
+            | Plant::VotingLearner => plan.reconfigurations = plan.reconfigurations.max(2),
             Plant::StaleRead => plan.operations = 12,
             _ => {}
         }
@@ -148,6 +182,15 @@ impl Plant {
         // Either pair meets within one server's view, across two servers they do not.
         let (prepare, accept) = if slot.is_multiple_of(2) { (servers, 1) } else { (1, servers) };
         Quorum::flexible(prepare, accept, servers).ok()
+    }
+
+    /// What a driver reports to its server's life as the end of a configuration.
+    #[must_use]
+    pub fn ended(self, ended: Ended) -> Ended {
+        match self {
+            Plant::AlteredRecords => Ended { anchor: None, ..ended },
+            _ => ended,
+        }
     }
 
     /// Whether the links between the servers of the core stay cut when they should heal.

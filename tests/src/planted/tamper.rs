@@ -2,8 +2,10 @@
 
 use super::Plant;
 use crate::sim::Rng;
+use omnipaxos_core::configurations::{ServerBody, ServerMessage, Stage};
+use omnipaxos_core::migration::{MigrationBody, MigrationMessage};
 use omnipaxos_core::paxos::{AcceptSync, Accepted, Ballot, Body, Message, NodeId, Promise};
-use omnipaxos_core::storage::{ProposalId, Records, RecordsBuilder};
+use omnipaxos_core::storage::{Entry, ProposalId, Records, RecordsBuilder};
 use std::collections::BTreeMap;
 
 /// A tamperer remembers what it saw.
@@ -59,6 +61,25 @@ impl Tamper {
     }
 }
 
+/// What arrives instead of a message between the lives of two servers; `None` for nothing.
+#[must_use]
+pub fn tamper_server(plant: Plant, mut message: ServerMessage) -> Option<ServerMessage> {
+    match (plant, &mut message.body) {
+        (Plant::BoastedStage, ServerBody::Stage { stage, .. }) if *stage == Stage::Fetching => {
+            *stage = Stage::Holds;
+        }
+        (
+            Plant::AlteredRecords,
+            ServerBody::Migration(MigrationMessage {
+                body: MigrationBody::Segment(segment), ..
+            }),
+        ) => segment.records = altered(&segment.records),
+        (Plant::DeafDonors, ServerBody::Migration(m)) if m.body.asked().is_none() => return None,
+        _ => {}
+    }
+    Some(message)
+}
+
 fn raise(m: &mut Promise, rng: &mut Rng) {
     if m.accepted_round.n + 1 < m.n.n && rng.chance(50) {
         m.accepted_round.n = m.n.n - 1;
@@ -74,9 +95,7 @@ fn cut(m: &mut Promise, rng: &mut Rng) {
     }
 }
 
-fn rebuilt<'a>(
-    records: impl Iterator<Item = (ProposalId, &'a omnipaxos_core::storage::Entry)>,
-) -> Records {
+fn rebuilt<'a>(records: impl Iterator<Item = (ProposalId, &'a Entry)>) -> Records {
     let mut builder = RecordsBuilder::new();
     builder.extend(records.map(|(id, entry)| (id, entry.clone())));
     builder.build()
@@ -101,4 +120,17 @@ fn renumbered(records: &Records) -> Records {
     let count = records.len();
     let moved = |id: ProposalId| ProposalId { number: id.number + count, ..id };
     rebuilt(records.iter().map(|(id, entry)| (moved(id), entry)))
+}
+
+/// The same proposals, the first payload one byte longer.
+fn altered(records: &Records) -> Records {
+    let mut builder = RecordsBuilder::new();
+    for (at, (id, entry)) in records.iter().enumerate() {
+        let entry = match entry {
+            Entry::Normal(data) if at == 0 => Entry::from([data, &b"!"[..]].concat()),
+            entry => entry.clone(),
+        };
+        builder.push(id, entry);
+    }
+    builder.build()
 }

@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::rng::Rng;
 use super::server::{Node, Process, Server, Settings};
 use super::stats::Stats;
-use crate::checker::{Check, Checker, History, Key};
+use crate::checker::{Check, Checker, History, Key, Members};
 use crate::planted::{Plant, Tamper};
 use omnipaxos_core::paxos::NodeId;
 use omnipaxos_core::storage::ConfigId;
@@ -20,6 +20,7 @@ pub(super) enum Event {
     Tick { slot: usize, incarnation: u64 },
     Deliver { machine: usize, slot: usize, wire: Wire },
     FlushEnd { slot: usize, incarnation: u64, config_id: ConfigId },
+    Written { slot: usize, incarnation: u64, version: u64 },
     Output { slot: usize, incarnation: u64, config_id: ConfigId },
     Start { slot: usize },
     Wake { slot: usize },
@@ -71,7 +72,9 @@ pub(super) struct Sim {
     pub(super) log: EventLog,
     pub(super) plant: Option<Plant>,
     pub(super) tamper: Tamper,
-    /// The servers of each configuration that began, or may begin.
+    /// The newest configuration that the checker knows.
+    pub(super) registered: ConfigId,
+    /// The voters of each configuration that began, or may begin.
     pub(super) proposed_sets: Vec<(ConfigId, Vec<NodeId>)>,
     pub(super) history: History,
     /// The operation that each client waits for.
@@ -90,7 +93,8 @@ impl Sim {
         let pids = plan.pids.iter().zip(&plan.ticks).enumerate();
         let servers = pids.map(|(slot, (pid, rate))| Server::new(slot, *pid, *rate)).collect();
         let mut sim = Self {
-            proposed_sets: vec![(1, plan.first.clone())],
+            registered: 1,
+            proposed_sets: vec![(1, plan.first.voters.clone())],
             plan,
             rng,
             now: 0,
@@ -107,15 +111,8 @@ impl Sim {
             clients: BTreeMap::new(),
             healing: None,
         };
-        let first = sim.plan.first.clone();
-        sim.register(1, &first);
+        sim.register(1, sim.plan.first.clone());
         for slot in 0..sim.servers.len() {
-            if first.contains(&sim.servers[slot].pid) {
-                let disk = sim.new_disk();
-                sim.servers[slot].started.insert(1, first.clone());
-                sim.checker.disk(1, sim.servers[slot].pid, disk.clone());
-                sim.servers[slot].disks.insert(1, disk);
-            }
             sim.start(slot);
         }
         sim.schedule(1, Event::Work);
@@ -132,8 +129,19 @@ impl Sim {
         disk
     }
 
-    pub(super) fn register(&mut self, config_id: ConfigId, members: &[NodeId]) {
-        let quorums = self.plan.quorums(config_id, members.len());
+    /// A server's disk in a configuration, a new one where there is none.
+    pub(super) fn disk_of(&mut self, slot: usize, config_id: ConfigId) -> Disk {
+        if let Some(disk) = self.servers[slot].disks.get(&config_id) {
+            return disk.clone();
+        }
+        let disk = self.new_disk();
+        self.checker.disk(config_id, self.servers[slot].pid, disk.clone());
+        self.servers[slot].disks.insert(config_id, disk.clone());
+        disk
+    }
+
+    pub(super) fn register(&mut self, config_id: ConfigId, members: Members) {
+        let quorums = self.plan.quorums(config_id, members.voters.len());
         self.checker.configuration(config_id, members, quorums);
     }
 
@@ -171,6 +179,11 @@ impl Sim {
                     self.flush_ended(slot, config_id);
                 }
             }
+            Event::Written { slot, incarnation, version } => {
+                if self.servers[slot].incarnation == incarnation {
+                    self.written(slot, version);
+                }
+            }
             Event::Output { slot, incarnation, config_id } => {
                 if self.servers[slot].incarnation == incarnation && self.servers[slot].acts() {
                     self.output(slot, config_id);
@@ -185,37 +198,49 @@ impl Sim {
         }
     }
 
-    /// Starts a server's process, with a replica for each configuration that it has started before.
+    /// Starts a server's process; its life then starts its replicas.
     pub(super) fn start(&mut self, slot: usize) {
         if self.servers[slot].dead || self.servers[slot].process.is_some() {
             return;
         }
         let pipelined = self.rng.chance(60);
         let lazy = self.rng.chance(30);
+        let Some(life) = self.begin_life(slot) else { return };
         let server = &mut self.servers[slot];
         server.incarnation += 1;
-        server.process = Some(Process { nodes: BTreeMap::new(), pipelined, lazy, ticks: 0 });
+        server.process = Some(Process {
+            life,
+            nodes: BTreeMap::new(),
+            imports: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            commands: 0,
+            driving: false,
+            pipelined,
+            lazy,
+        });
         let (incarnation, rate) = (server.incarnation, server.rate);
         self.log.line(self.now, format_args!("start {} ({incarnation})", server.pid));
-        for config_id in self.servers[slot].started.keys().copied().collect::<Vec<_>>() {
-            self.start_node(slot, config_id);
-        }
         let first = self.rng.between(1, rate);
         self.schedule(first, Event::Tick { slot, incarnation });
+        self.drive(slot);
     }
 
     /// Starts a server's replica in a configuration that it has a disk for.
     pub(super) fn start_node(&mut self, slot: usize, config_id: ConfigId) {
         let server = &mut self.servers[slot];
-        let Some(members) = server.started.get(&config_id).cloned() else {
+        let Some(mut configuration) = server.started.get(&config_id).cloned() else {
             return;
         };
+        if self.plant == Some(Plant::VotingLearner) {
+            configuration.nodes.extend(configuration.learners.pop());
+        }
         let Some(disk) = server.disks.get(&config_id).cloned() else {
             return;
         };
-        let mut quorum = self.plan.quorum(config_id, members.len());
+        let voters = configuration.nodes.len();
+        let mut quorum = self.plan.quorum(config_id, voters);
         if let Some(plant) = self.plant {
-            quorum = plant.quorum(quorum, slot, members.len());
+            quorum = plant.quorum(quorum, slot, voters);
         }
         let first = disk.medium().first();
         let from_first = self.rng.chance(70).then_some(first);
@@ -228,7 +253,7 @@ impl Sim {
         };
         let (who, pid) = (server.who(), server.pid);
         self.checker.started(who, config_id, from_first, &disk);
-        match Node::start(config_id, pid, &members, disk, settings) {
+        match Node::start(&configuration, pid, disk, settings) {
             Ok(node) => {
                 if let Some(process) = &mut server.process {
                     process.nodes.insert(config_id, node);
@@ -242,29 +267,21 @@ impl Sim {
         }
     }
 
-    /// A server learns that it is in a new configuration, and that the one before is sealed.
-    pub(super) fn join(&mut self, slot: usize, config_id: ConfigId, nodes: &[NodeId]) {
-        self.register(config_id, nodes);
-        let disk = self.new_disk();
-        let server = &mut self.servers[slot];
-        if !nodes.contains(&server.pid) || server.started.contains_key(&config_id) {
-            return;
-        }
-        self.log.line(self.now, format_args!("join {} {config_id} {nodes:?}", server.pid));
-        server.started.insert(config_id, nodes.to_vec());
-        server.disks.insert(config_id, disk.clone());
-        self.checker.disk(config_id, server.pid, disk);
-        self.stats.path("server started in a next configuration");
-        self.start_node(slot, config_id);
-    }
-
     /// The process ends at once; what was not flushed is lost.
     pub(super) fn crash(&mut self, slot: usize) {
         let server = &mut self.servers[slot];
         server.process = None;
         server.paused = false;
         server.inbox.clear();
+        server.unread = None;
         self.log.line(self.now, format_args!("crash {}", server.pid));
+        let (survived, lost) = server.book.crash(&mut self.rng);
+        for _ in 0..survived {
+            self.stats.path("book under way survived a crash");
+        }
+        for _ in 0..lost {
+            self.stats.path("book under way lost in a crash");
+        }
         let disks: Vec<Disk> = server.disks.values().cloned().collect();
         for disk in disks {
             let (survived, lost) = disk.crash(&mut self.rng);
@@ -296,6 +313,12 @@ impl Sim {
         }
         self.stats.path("zombie woke up");
         self.log.line(self.now, format_args!("wake {}", self.servers[slot].pid));
+        if let Some(version) = self.servers[slot].unread.take() {
+            self.tell(slot, |life| life.persisted(version));
+        }
+        for config_id in self.servers[slot].importing() {
+            self.finish_import_flush(slot, config_id);
+        }
         for config_id in self.servers[slot].running() {
             let ended = self.servers[slot].node(config_id).and_then(|node| node.ended.take());
             if let Some((id, result)) = ended {

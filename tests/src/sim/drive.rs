@@ -2,12 +2,13 @@
 
 use super::cluster::{Event, Sim};
 use super::describe::Shown;
-use super::network::{Join, Wire};
+use super::disk::Disk;
+use super::network::Wire;
 use crate::checker::{Check, Who};
-use crate::planted::Plant;
+use crate::planted::{Plant, tamper_server};
 use omnipaxos_core::leader_election::{Heartbeat, Leader};
 use omnipaxos_core::paxos::{Body, Message, MessageError, NodeId, ProposalOutcome};
-use omnipaxos_core::storage::{ConfigId, Entry, FlushId, ProposalId, StopSign, StorageError};
+use omnipaxos_core::storage::{ConfigId, FlushId, ProposalId, StorageError};
 
 impl Sim {
     pub(super) fn tick(&mut self, slot: usize, incarnation: u64) {
@@ -30,33 +31,9 @@ impl Sim {
             self.lead(slot, config_id, leader);
             self.after_input(slot, config_id);
         }
-        let ticks = self.servers[slot].process.as_mut().map_or(1, |process| {
-            process.ticks += 1;
-            process.ticks
-        });
-        if ticks.is_multiple_of(8) {
-            self.gossip(slot);
-        }
+        self.tick_life(slot);
         if self.healing.is_some() {
             self.watch_recovery();
-        }
-    }
-
-    /// Tells the servers that are new in the next configuration about it.
-    fn gossip(&mut self, slot: usize) {
-        for config_id in self.servers[slot].running() {
-            let from = self.servers[slot].pid;
-            let Some(node) = self.servers[slot].node(config_id) else {
-                continue;
-            };
-            let Some(ss) = node.stop_sign.clone() else {
-                continue;
-            };
-            let old = node.members.clone();
-            for to in ss.nodes.iter().copied().filter(|to| !old.contains(to)) {
-                let join = Join { from, to, config_id: ss.config_id, nodes: ss.nodes.clone() };
-                self.send(slot, Wire::Join(join));
-            }
         }
     }
 
@@ -95,10 +72,10 @@ impl Sim {
             Wire::Paxos(message) => self.handle_message(slot, message),
             Wire::Heartbeat(message) => {
                 let config_id = message.config_id;
-                let Some(node) = self.servers[slot].node(config_id) else {
-                    return;
-                };
                 let from = message.from;
+                let Some(node) = self.servers[slot].node(config_id) else {
+                    return self.tell(slot, |life| life.unregistered(config_id, from));
+                };
                 match node.election.handle_message(message) {
                     Ok(leader) => self.lead(slot, config_id, leader),
                     Err(error) => {
@@ -108,14 +85,14 @@ impl Sim {
                 }
                 self.after_input(slot, config_id);
             }
-            Wire::Join(join) => self.join(slot, join.config_id, &join.nodes),
+            Wire::Server(message) => self.handle_server(slot, message),
         }
     }
 
     fn handle_message(&mut self, slot: usize, message: Message) {
-        let config_id = message.config_id;
+        let (config_id, from) = (message.config_id, message.from);
         let Some(node) = self.servers[slot].node(config_id) else {
-            return;
+            return self.tell(slot, |life| life.unregistered(config_id, from));
         };
         let name = message.body.name();
         let shows = matches!(&message.body, Body::Promise(m) if !m.suffix.is_empty());
@@ -142,10 +119,18 @@ impl Sim {
         }
         match result {
             Ok(()) | Err(MessageError::Halted(_)) => {}
-            Err(_) if self.plant.is_some() => self.stats.path("message found impossible"),
-            Err(error) => self.checker.fail(Check::HonestPeers, error.to_string()),
+            Err(error) => self.odd(&error.to_string()),
         }
         self.after_input(slot, config_id);
+    }
+
+    /// Somebody found something impossible: a violation where nobody lies.
+    pub(super) fn odd(&mut self, what: &str) {
+        if self.plant.is_some() {
+            self.stats.path("message found impossible");
+        } else {
+            self.checker.fail(Check::HonestPeers, what);
+        }
     }
 
     /// B5, claims, and the outputs: now, or a little later for several inputs together.
@@ -173,7 +158,7 @@ impl Sim {
             self.stats.path("recovered from a lost flush");
             self.log.line(self.now, format_args!("{} recovered in {config_id}", who.pid));
         }
-        self.checker.decided(who, config_id, decided, &disk);
+        self.decided(who, config_id, decided, &disk);
         if !lazy {
             return self.output(slot, config_id);
         }
@@ -211,7 +196,7 @@ impl Sim {
         };
         let heartbeats = node.election.get_outgoing_msgs();
         let (disk, decided) = (node.disk.clone(), node.paxos.decided_index());
-        self.checker.decided(who, config_id, decided, &disk);
+        self.decided(who, config_id, decided, &disk);
         self.checker.trimmed(who, config_id, &disk);
         if flushes {
             let delay = self.flush_duration();
@@ -232,15 +217,26 @@ impl Sim {
         }
         self.take_decided(slot, config_id, who);
         self.check_halted(slot, config_id);
+        if self.servers[slot].incarnation == who.incarnation {
+            self.report(slot, config_id);
+        }
     }
 
-    fn flush_duration(&mut self) -> u64 {
+    fn decided(&mut self, who: Who, config_id: ConfigId, index: u64, disk: &Disk) {
+        self.checker.decided(who, config_id, index, disk);
+        self.register_next();
+    }
+
+    pub(super) fn flush_duration(&mut self) -> u64 {
         let longest =
             if self.healing.is_some() { self.plan.flush.min(30) } else { self.plan.flush };
         self.rng.between(0, longest)
     }
 
     pub(super) fn flush_ended(&mut self, slot: usize, config_id: ConfigId) {
+        if self.import_flush_ended(slot, config_id) {
+            return;
+        }
         let paused = self.servers[slot].paused;
         let Some(node) = self.servers[slot].node(config_id) else {
             return;
@@ -296,9 +292,6 @@ impl Sim {
         for (id, outcome) in outcomes {
             self.outcome(who, config_id, id, outcome);
         }
-        if let Some(Entry::StopSign(ss)) = entries.last() {
-            self.sealed(slot, config_id, (**ss).clone());
-        }
     }
 
     fn outcome(&mut self, who: Who, config_id: ConfigId, id: ProposalId, outcome: ProposalOutcome) {
@@ -312,15 +305,6 @@ impl Sim {
         if let Some(key) = self.checker.outcome(who, config_id, id, outcome) {
             self.returned(key, config_id, outcome);
         }
-    }
-
-    fn sealed(&mut self, slot: usize, config_id: ConfigId, ss: StopSign) {
-        let Some(node) = self.servers[slot].node(config_id) else {
-            return;
-        };
-        node.stop_sign = Some(ss.clone());
-        self.stats.path("log sealed at a server");
-        self.join(slot, ss.config_id, &ss.nodes);
     }
 
     /// A halted replica is gone; its server may come back, or not.
@@ -349,17 +333,30 @@ impl Sim {
                 Heartbeat::Request { .. } => "HeartbeatRequest",
                 _ => "HeartbeatReply",
             },
-            Wire::Join(_) => "Join",
+            Wire::Server(message) => message.body.name(),
         });
         if let Wire::Paxos(message) = &wire
             && matches!(&message.body, Body::Accepted(m) if m.gap)
         {
             self.stats.path("gap reported");
         }
+        if let Wire::Server(message) = &wire {
+            let (who, page) = (self.servers[slot].who(), self.servers[slot].book.medium());
+            self.checker.told(who, message, page.history.as_ref(), page.retired);
+            self.log.line(
+                self.now,
+                format_args!("{} -> {} {}", message.from, message.to, message.body.name()),
+            );
+        }
         match (self.plant, wire) {
             (Some(plant), Wire::Paxos(message)) => {
                 for message in self.tamper.tamper(plant, message, &mut self.rng) {
                     self.transmit(slot, Wire::Paxos(message));
+                }
+            }
+            (Some(plant), Wire::Server(message)) => {
+                if let Some(message) = tamper_server(plant, message) {
+                    self.transmit(slot, Wire::Server(message));
                 }
             }
             (_, wire) => self.transmit(slot, wire),

@@ -86,6 +86,13 @@ impl Sim {
         self.schedule(down, Event::Start { slot });
     }
 
+    /// The process ends, and is started again soon.
+    pub(super) fn crash_for_a_moment(&mut self, slot: usize) {
+        self.crash(slot);
+        let down = self.rng.between(1, 5) * TICK;
+        self.schedule(down, Event::Start { slot });
+    }
+
     fn pause(&mut self, slot: usize) -> bool {
         if !self.servers[slot].acts() {
             return false;
@@ -242,6 +249,7 @@ impl Sim {
         let mut twin = super::server::Server::new(size, pid, rate);
         twin.machine = machine;
         twin.started = original.started.clone();
+        twin.book = original.book.clone();
         let disks = original.disks.iter();
         twin.disks = disks.map(|(id, disk)| (*id, disk.copy_medium())).collect();
         self.servers.push(twin);

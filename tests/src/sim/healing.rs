@@ -2,8 +2,9 @@
 
 use super::cluster::{Event, Sim};
 use super::plan::{Plan, TICK};
-use crate::checker::{Check, Key};
+use crate::checker::{Check, Key, Members};
 use crate::planted::Plant;
+use omnipaxos_core::configurations::History;
 use omnipaxos_core::paxos::ProposalOutcome;
 use omnipaxos_core::storage::ConfigId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,12 @@ impl Plan {
     pub fn bound(&self, open: u64) -> u64 {
         let slowest = self.ticks.iter().copied().max().unwrap_or(TICK);
         let turn = u64::from(self.paxos.resend_ticks) * self.pids.len() as u64;
-        (200 * u64::from(self.election.timeout_ticks) + open * turn) * slowest
+        let life = &self.life;
+        let polls = 40 * u64::from(life.poll_ticks) + u64::from(life.retire_ticks);
+        let logs = (self.reconfigurations + 1)
+            * u64::from(life.patience_ticks + 20 * life.migration.resend_ticks);
+        let across = if self.reconfigurations > 0 { polls + logs } else { 0 };
+        (200 * u64::from(self.election.timeout_ticks) + open * turn + across) * slowest
     }
 }
 
@@ -110,10 +116,8 @@ impl Sim {
             configurations.insert(*config_id);
         }
         for config_id in (1..=newest).rev() {
-            let Some(members) = self.members(config_id) else {
-                continue;
-            };
-            let quorum = self.add_quorum(config_id, &members, &mut core);
+            let voters = self.members(config_id).voters;
+            let quorum = self.add_quorum(config_id, &voters, &mut core);
             configurations.insert(config_id);
             if quorum.iter().all(|slot| self.servers[*slot].started.contains_key(&config_id)) {
                 break;
@@ -122,17 +126,14 @@ impl Sim {
         (core, configurations)
     }
 
-    fn members(&self, config_id: ConfigId) -> Option<Vec<u64>> {
-        if config_id == 1 {
-            return Some(self.plan.first.clone());
-        }
-        self.checker.members(config_id)
+    fn members(&self, config_id: ConfigId) -> Members {
+        self.checker.members(config_id).cloned().unwrap_or_default()
     }
 
     /// Whether all servers of a configuration are in the core and run its replica.
     fn all_started(&self, config_id: ConfigId, core: &BTreeSet<usize>) -> bool {
-        let members = self.members(config_id).unwrap_or_default();
-        let mut machines = members.iter().map(|pid| self.machine_of(*pid));
+        let members = self.members(config_id);
+        let mut machines = members.all().map(|pid| self.machine_of(pid));
         machines.all(|at| {
             at.is_some_and(|at| {
                 core.contains(&at) && self.servers[at].started.contains_key(&config_id)
@@ -181,9 +182,14 @@ impl Sim {
 
     fn has_recovered(&mut self, slot: usize, newest: ConfigId, healing: &mut Healing) -> bool {
         let who = self.servers[slot].who();
+        let Some(life) = self.servers[slot].process.as_ref().map(|process| &process.life) else {
+            return false;
+        };
+        let (retired, stage) = (life.is_retired(), life.stage());
+        let knows = life.history().is_some_and(|history| history.newest_id() == newest);
         let mut recovered = true;
         for config_id in healing.configurations.clone() {
-            recovered &= self.checker.unresolved(who, config_id).is_empty();
+            recovered &= retired || self.checker.unresolved(who, config_id).is_empty();
             let decided = self.checker.decided_len(config_id);
             let all_there = self.all_started(config_id, &healing.core);
             if let Some(node) = self.servers[slot].node(config_id) {
@@ -193,10 +199,11 @@ impl Sim {
                 recovered &= !node.recovering || !all_there || node.paxos.stop_sign().is_some();
             }
         }
-        let member = self.members(newest);
-        if !member.is_some_and(|nodes| nodes.contains(&who.pid)) {
-            return recovered;
+        if !self.members(newest).contains(who.pid) {
+            let served = (1..newest).any(|config_id| self.members(config_id).contains(who.pid));
+            return recovered && (!served || retired);
         }
+        recovered &= knows && stage.holds();
         if self.servers[slot].node(newest).is_none() {
             return false;
         }
@@ -228,6 +235,19 @@ impl Sim {
         let mut lost = 0;
         for slot in core {
             let who = self.servers[slot].who();
+            if let Some(process) = &self.servers[slot].process {
+                let life = &process.life;
+                let newest = life.history().map(History::newest_id);
+                states.push(format!(
+                    "{} knows {newest:?}, {:?}{}, fetches {:?}",
+                    who.pid,
+                    life.stage(),
+                    if life.is_retired() { ", retired" } else { "" },
+                    life.progress().map(|(config_id, progress)| {
+                        (config_id, progress.have, progress.total)
+                    })
+                ));
+            }
             for config_id in self.servers[slot].running() {
                 let unresolved = self.checker.unresolved(who, config_id);
                 let server = &mut self.servers[slot];

@@ -63,6 +63,13 @@ impl Image {
         self.state.as_ref().map_or(0, |s| s.decided)
     }
 
+    /// Whether all of it is decided, the last record being a StopSign.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.decided() == self.end()
+            && self.records.back().is_some_and(|(_, entry)| entry.is_stop_sign())
+    }
+
     pub(super) fn apply(&mut self, op: &Op) {
         match op {
             Op::Append(records) => {

@@ -1,5 +1,6 @@
 //! A cluster of real cores under virtual time and one seed, with everything going wrong that may.
 
+mod book;
 mod cluster;
 mod describe;
 mod disk;
@@ -7,11 +8,14 @@ mod drive;
 mod faults;
 mod healing;
 mod image;
+mod import;
+mod life;
 mod log;
 mod network;
 mod plan;
 mod rng;
 mod server;
+mod shelf;
 mod stats;
 mod suspect;
 mod workload;
@@ -19,7 +23,7 @@ mod workload;
 pub use disk::{Disk, DiskCommit, DiskLog, DiskState, Lie};
 pub use image::Image;
 pub use log::EventLog;
-pub use network::{Join, Link, Network, Wire};
+pub use network::{Link, Network, Wire};
 pub use plan::{Fault, Plan, SERVERS, TICK};
 pub use rng::Rng;
 pub use server::Replica;

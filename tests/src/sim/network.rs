@@ -3,9 +3,9 @@
 use super::plan::Plan;
 use super::rng::Rng;
 use super::stats::Stats;
+use omnipaxos_core::configurations::ServerMessage;
 use omnipaxos_core::leader_election::HeartbeatMessage;
 use omnipaxos_core::paxos::{Message, NodeId};
-use omnipaxos_core::storage::ConfigId;
 
 /// What travels between servers.
 #[derive(Clone, Debug)]
@@ -14,22 +14,8 @@ pub enum Wire {
     Paxos(Message),
     /// Between two elections.
     Heartbeat(HeartbeatMessage),
-    /// A server of a sealed configuration tells a server that is new in the next one, together with
-    /// the sealed logs.
-    Join(Join),
-}
-
-/// The next configuration, for a server that was in none before it.
-#[derive(Clone, Debug)]
-pub struct Join {
-    /// The donor.
-    pub from: NodeId,
-    /// The new server.
-    pub to: NodeId,
-    /// The next configuration.
-    pub config_id: ConfigId,
-    /// Its servers.
-    pub nodes: Vec<NodeId>,
+    /// Between the lives of two servers.
+    Server(ServerMessage),
 }
 
 impl Wire {
@@ -39,7 +25,7 @@ impl Wire {
         match self {
             Wire::Paxos(m) => (m.from, m.to),
             Wire::Heartbeat(m) => (m.from, m.to),
-            Wire::Join(m) => (m.from, m.to),
+            Wire::Server(m) => (m.from, m.to),
         }
     }
 }

@@ -2,16 +2,18 @@
 //! few faults at a time find more than all of them always).
 
 use super::rng::Rng;
+use crate::checker::Members;
 use omnipaxos_core::Quorum;
+use omnipaxos_core::configurations::{Configuration, ConfigurationsConfig};
 use omnipaxos_core::leader_election::ElectionConfig;
-use omnipaxos_core::paxos::{NodeId, PaxosConfig};
+use omnipaxos_core::paxos::{CatchUpLimit, NodeId, PaxosConfig};
 use omnipaxos_core::storage::ConfigId;
 
 /// Units of virtual time in one tick of a server whose clock is right.
 pub const TICK: u64 = 100;
 
 /// The most servers of one seed.
-pub const SERVERS: usize = 7;
+pub const SERVERS: usize = 8;
 
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,8 +111,8 @@ pub struct Plan {
     pub seed: u64,
     /// All servers that may take part.
     pub pids: Vec<NodeId>,
-    /// The servers of the first configuration.
-    pub first: Vec<NodeId>,
+    /// The members of the first configuration.
+    pub first: Members,
     /// The faults that are on.
     pub faults: Vec<Fault>,
     /// Units between two faults, on average.
@@ -137,6 +139,16 @@ pub struct Plan {
     pub paxos: PaxosConfig,
     /// Settings of the elections.
     pub election: ElectionConfig,
+    /// Settings of the servers' lives.
+    pub life: ConfigurationsConfig,
+    /// A process ends behind each of its life's commands in turn.
+    pub boundaries: bool,
+    /// Messages count as such commands.
+    pub boundaries_of_messages: bool,
+    /// Donors refuse now and then.
+    pub refusals: bool,
+    /// Bytes of a proposal's payload, at the most, but for a few.
+    pub payload: u64,
     /// Whether quorums are of different sizes.
     pub flexible: bool,
 }
@@ -145,14 +157,13 @@ impl Plan {
     /// The plan of a seed.
     #[must_use]
     pub fn new(seed: u64, rng: &mut Rng) -> Self {
-        let reconfigurations = if rng.chance(35) { rng.between(1, 3) } else { 0 };
+        let reconfigurations = if rng.chance(35) { rng.between(1, 5) } else { 0 };
         let size = rng.pick(&[1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]).unwrap_or(3);
-        let spare = if reconfigurations > 0 { rng.below(3) } else { 0 } as usize;
+        let spare = if reconfigurations > 0 { rng.below(5) } else { 0 } as usize;
         let pids = pids((size + spare).min(SERVERS), rng);
         let mut shuffled = pids.clone();
         rng.shuffle(&mut shuffled);
-        let mut first = shuffled[..size].to_vec();
-        first.sort_unstable();
+        let first = members(&shuffled[..size], rng);
         let share = rng.between(15, 90);
         let mut faults = Fault::ALL.to_vec();
         faults.retain(|fault| match fault {
@@ -188,8 +199,20 @@ impl Plan {
             paxos: paxos(rng),
             election: election(rng),
             flexible: rng.chance(20),
+            life: life(rng),
+            boundaries: reconfigurations > 0 && rng.chance(25),
+            boundaries_of_messages: rng.chance(30),
+            refusals: rng.chance(30),
+            payload: if reconfigurations > 0 && rng.chance(15) { 6000 } else { 24 },
             pids,
         }
+    }
+
+    /// The first configuration.
+    #[must_use]
+    pub fn first_configuration(&self) -> Configuration {
+        let Members { voters, learners, .. } = self.first.clone();
+        Configuration::first(1, voters).with_learners(learners)
     }
 
     /// Prepare and accept quorum of a configuration.
@@ -212,6 +235,14 @@ impl Plan {
         let (prepare, accept) = self.quorums(config_id, servers);
         Quorum::flexible(prepare, accept, servers).ok()
     }
+}
+
+/// Some of `pids` as voters, the others as learners, mostly none.
+pub(super) fn members(pids: &[NodeId], rng: &mut Rng) -> Members {
+    let learners = if rng.chance(0) { rng.below(pids.len() as u64) as usize } else { 0 };
+    let (mut voters, learners) = (pids[learners..].to_vec(), pids[..learners].to_vec());
+    voters.sort_unstable();
+    Members { voters, learners, continued: None }
 }
 
 /// Plain ones, or any that fit a u64.
@@ -248,6 +279,10 @@ fn paxos(rng: &mut Rng) -> PaxosConfig {
         config.max_undecided_bytes = rng.between(1, 500);
         config.max_pending_bytes = rng.between(1, 500);
     }
+    if rng.chance(30) {
+        let (entries, bytes) = (rng.between(1, 30), rng.between(100, 5000));
+        config.catch_up = Some(CatchUpLimit { entries, bytes });
+    }
     config
 }
 
@@ -256,6 +291,22 @@ fn election(rng: &mut Rng) -> ElectionConfig {
     config.timeout_ticks = rng.between(6, 15) as u32;
     if rng.chance(20) {
         config.heartbeat_ticks = Some(rng.between(1, 3) as u32);
+    }
+    config
+}
+
+fn life(rng: &mut Rng) -> ConfigurationsConfig {
+    let mut config = ConfigurationsConfig::default();
+    config.poll_ticks = rng.between(3, 20) as u32;
+    config.patience_ticks = rng.between(5, 60) as u32;
+    config.linger_ticks = rng.between(1, 200) as u32;
+    config.retire_ticks = rng.between(1, 300) as u32;
+    config.migration.resend_ticks = rng.between(3, 20) as u32;
+    config.migration.inventory_ticks = rng.between(3, 20) as u32;
+    if rng.chance(50) {
+        config.migration.segment_bytes = rng.between(1, 2000);
+        config.migration.window = rng.between(1, 4) as usize;
+        config.store_bytes = rng.between(1, 2000);
     }
     config
 }

@@ -1,12 +1,17 @@
-//! One server: its disks, and while its process runs, a replica and an election a configuration.
+//! One server: its disks, and while its process runs, its life, and a replica and an election a
+//! configuration.
 
+use super::book::Book;
 use super::disk::{Disk, DiskCommit, DiskLog, DiskState};
+use super::import::Import;
 use super::network::Wire;
+use super::shelf::{KnownBlocks, digests};
 use crate::checker::Who;
 use omnipaxos_core::Quorum;
+use omnipaxos_core::configurations::{Configuration, Configurations, Ended};
 use omnipaxos_core::leader_election::{BallotLeaderElection, ElectionConfig};
 use omnipaxos_core::paxos::{Ballot, NodeId, Paxos, PaxosConfig};
-use omnipaxos_core::storage::{ConfigId, Flush, FlushId, StopSign, StorageError};
+use omnipaxos_core::storage::{ConfigId, Flush, FlushId, StorageError};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The replica under test.
@@ -21,14 +26,19 @@ pub(super) struct Server {
     pub(super) machine: usize,
     /// Units between two of its ticks.
     pub(super) rate: u64,
-    /// The configurations that it has started, durably, and their servers.
-    pub(super) started: BTreeMap<ConfigId, Vec<NodeId>>,
+    /// The configurations in which it ever started a replica.
+    pub(super) started: BTreeMap<ConfigId, Configuration>,
     pub(super) disks: BTreeMap<ConfigId, Disk>,
+    pub(super) book: Book,
+    /// Behind which of its commands its process ends next, where that is on.
+    pub(super) boundary: u64,
     pub(super) incarnation: u64,
     pub(super) process: Option<Process>,
     pub(super) paused: bool,
     /// What arrived while the process was paused.
     pub(super) inbox: VecDeque<Wire>,
+    /// A version of the book that became durable meanwhile.
+    pub(super) unread: Option<u64>,
     /// Broken for good.
     pub(super) dead: bool,
     pub(super) priority: u32,
@@ -37,12 +47,19 @@ pub(super) struct Server {
 /// A running process.
 #[derive(Debug)]
 pub(super) struct Process {
+    pub(super) life: Configurations,
     pub(super) nodes: BTreeMap<ConfigId, Node>,
+    pub(super) imports: BTreeMap<ConfigId, Import>,
+    /// What it can list of complete logs.
+    pub(super) blocks: KnownBlocks,
+    /// How many of its commands were carried out.
+    pub(super) commands: u64,
+    /// One of them is being carried out.
+    pub(super) driving: bool,
     /// Flushes take time and run beside the replica.
     pub(super) pipelined: bool,
     /// Outputs are taken some time after the inputs, for several of them together.
     pub(super) lazy: bool,
-    pub(super) ticks: u64,
 }
 
 /// A replica and its election.
@@ -59,7 +76,9 @@ pub(super) struct Node {
     pub(super) reported: Ballot,
     /// An output is scheduled.
     pub(super) dirty: bool,
-    pub(super) stop_sign: Option<StopSign>,
+    /// Whom it follows, and that its log has ended, as the server's life was told.
+    pub(super) told_leader: Option<NodeId>,
+    pub(super) told_end: bool,
     /// The replica recovered when it was looked at last.
     pub(super) recovering: bool,
 }
@@ -82,10 +101,13 @@ impl Server {
             rate,
             started: BTreeMap::new(),
             disks: BTreeMap::new(),
+            book: Book::default(),
+            boundary: 1,
             incarnation: 0,
             process: None,
             paused: false,
             inbox: VecDeque::new(),
+            unread: None,
             dead: false,
             priority: 0,
         }
@@ -105,6 +127,12 @@ impl Server {
         nodes.map_or_else(Vec::new, |nodes| nodes.keys().copied().collect())
     }
 
+    /// The configurations whose logs it gets from others.
+    pub(super) fn importing(&self) -> Vec<ConfigId> {
+        let imports = self.process.as_ref().map(|process| &process.imports);
+        imports.map_or_else(Vec::new, |imports| imports.keys().copied().collect())
+    }
+
     pub(super) fn acts(&self) -> bool {
         self.process.is_some() && !self.paused
     }
@@ -113,13 +141,12 @@ impl Server {
 impl Node {
     /// A node over `disk`; `Err` says why the core refused it.
     pub(super) fn start(
-        config_id: ConfigId,
+        configuration: &Configuration,
         pid: NodeId,
-        members: &[NodeId],
         disk: Disk,
         settings: Settings,
     ) -> Result<Self, String> {
-        let peers: Vec<NodeId> = members.iter().copied().filter(|peer| *peer != pid).collect();
+        let (config_id, peers) = (configuration.config_id, configuration.peers(pid));
         let mut config = settings.paxos;
         config.quorum = settings.quorum;
         config.read_from = settings.read_from;
@@ -132,7 +159,7 @@ impl Node {
         let election = BallotLeaderElection::with(config_id, pid, peers, config);
         let election = election.map_err(|error| error.to_string())?;
         let mut node = Self {
-            members: members.to_vec(),
+            members: configuration.members().collect(),
             reported: paxos.promised(),
             recovering: paxos.is_recovering(),
             paxos,
@@ -141,9 +168,24 @@ impl Node {
             flushing: None,
             ended: None,
             dirty: false,
-            stop_sign: None,
+            told_leader: None,
+            told_end: false,
         };
         node.set_healthy(true);
         Ok(node)
+    }
+
+    /// How its configuration has ended, once all of its log is durable here and this was not told.
+    pub(super) fn end(&self) -> Option<Ended> {
+        let stop_sign = self.paxos.stop_sign().filter(|_| !self.told_end)?;
+        let medium = self.disk.medium();
+        medium.is_sealed().then(|| Ended {
+            config_id: self.paxos.config_id(),
+            len: medium.end(),
+            stop_sign: stop_sign.clone(),
+            anchor: digests(self.paxos.config_id(), &medium).map(|digests| digests.anchor()),
+            round: medium.state.as_ref().map_or(Ballot::default(), |state| state.decided_round),
+            forced: false,
+        })
     }
 }

@@ -13,10 +13,16 @@ impl Sim {
         !server.dead && server.disks.get(&config_id).is_none_or(|disk| !disk.is_suspect())
     }
 
-    /// Whether disks lose flushes in this run. Nothing is trimmed then: what all have trimmed
-    /// nobody can learn again (docs/PROTOCOL.md, "Suspect storage").
+    /// Whether disks lose flushes in this run.
     pub(super) fn loses_flushes(&self) -> bool {
         self.plan.faults.contains(&Fault::LostFlush)
+    }
+
+    /// Whether logs are trimmed in this run: not where disks lose flushes, because what all have
+    /// trimmed nobody can learn again (docs/PROTOCOL.md, "Suspect storage"), nor where servers
+    /// come new and need all of it.
+    pub(super) fn trims(&self) -> bool {
+        !self.loses_flushes() && self.plan.reconfigurations == 0
     }
 
     /// A server crashes, and its last flush is gone; never so many at a time that a configuration

@@ -1,7 +1,8 @@
 //! What users do: propose, reconfigure, read, trim, and use a register on top of the log.
 
 use super::cluster::{Event, Sim};
-use crate::checker::{Check, Key, Operation};
+use super::plan::members;
+use crate::checker::{Check, Key, Members, Operation};
 use crate::planted::Plant;
 use bytes::Bytes;
 use omnipaxos_core::paxos::{ProposalOutcome, ProposeError, Reconfiguration, ReconfigureError};
@@ -47,7 +48,7 @@ impl Sim {
     fn payload(&mut self) -> (Key, Bytes) {
         let key = self.checker.next_key();
         let mut payload = key.to_be_bytes().to_vec();
-        let longest = if self.rng.chance(5) { 200 } else { 24 };
+        let longest = if self.rng.chance(5) { 200 } else { self.plan.payload };
         let extra = self.rng.below(longest) as usize;
         payload.resize(8 + extra, 0);
         (key, payload.into())
@@ -77,40 +78,59 @@ impl Sim {
         }
     }
 
-    /// Proposes a next configuration at any server, in any state.
+    /// Proposes a next configuration at any server, in any state; now and then two of them at once.
     pub(super) fn reconfigure(&mut self, slot: usize) -> bool {
+        let proposed = self.propose_next(slot);
+        if self.rng.chance(30) {
+            let other = self.rng.below(self.servers.len() as u64) as usize;
+            self.propose_next(other);
+        }
+        proposed
+    }
+
+    /// Any of the servers that are not down for good, learners among them.
+    fn next_members(&mut self) -> Members {
+        let alive = self.servers.iter().filter(|server| !server.dead);
+        let mut pids: Vec<_> = alive.map(|server| server.pid).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        self.rng.shuffle(&mut pids);
+        let size = self.rng.between(1, pids.len() as u64) as usize;
+        members(&pids[..size], &mut self.rng)
+    }
+
+    fn propose_next(&mut self, slot: usize) -> bool {
         let Some(config_id) = self.newest_node(slot) else {
             return false;
         };
         if config_id > self.plan.reconfigurations {
             return false;
         }
-        let alive = self.servers.iter().filter(|server| !server.dead);
-        let mut nodes: Vec<_> = alive.map(|server| server.pid).collect();
-        nodes.sort_unstable();
-        nodes.dedup();
-        self.rng.shuffle(&mut nodes);
-        let size = self.rng.between(1, nodes.len() as u64) as usize;
-        nodes.truncate(size);
+        let Members { voters, learners, .. } = self.next_members();
         let key = self.checker.next_key();
         let metadata = Bytes::copy_from_slice(&key.to_be_bytes());
-        let next = Reconfiguration::from(nodes.clone()).with_metadata(metadata.clone());
+        let next = Reconfiguration::from(voters.clone()).with_learners(learners.clone());
+        let next = next.with_metadata(metadata.clone());
         let who = self.servers[slot].who();
         let Some(node) = self.servers[slot].node(config_id) else {
             return false;
         };
         match node.paxos.propose_reconfiguration(next) {
             Ok(id) => {
+                self.log.line(
+                    self.now,
+                    format_args!("{} proposes {voters:?} and {learners:?} as {id}", who.pid),
+                );
                 let ss = StopSign {
                     config_id: config_id + 1,
-                    nodes: nodes.clone(),
-                    learners: vec![],
+                    nodes: voters.clone(),
+                    learners,
                     metadata: Some(metadata),
                     digest: None,
                     skip_prepare_use_leader: None,
                 };
                 self.checker.proposed(who, config_id, id, Entry::stop_sign(ss));
-                self.proposed_sets.push((config_id + 1, nodes));
+                self.proposed_sets.push((config_id + 1, voters));
                 self.after_input(slot, config_id);
                 true
             }
@@ -139,7 +159,7 @@ impl Sim {
 
     fn trim(&mut self, slot: usize, config_id: ConfigId) {
         let share = self.rng.below(101);
-        if self.loses_flushes() {
+        if !self.trims() {
             return;
         }
         let Some(node) = self.servers[slot].node(config_id) else {

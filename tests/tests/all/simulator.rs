@@ -50,7 +50,15 @@ fn safety_under_everything_then_liveness_of_a_core() {
         ("zombie woke up", 50),
         ("log sealed at a server", 50),
         ("log trimmed", 50),
-        ("server started in a next configuration", 50),
+        ("server started in a next configuration", 200),
+        ("log migrated", 50),
+        ("records fetched for a sealed log", 100),
+        ("records fetched for a replica", 10),
+        ("replica stopped", 100),
+        ("server retired", 50),
+        ("crash at a command boundary", 500),
+        ("book under way lost in a crash", 50),
+        ("book under way survived a crash", 50),
         ("outcome Decided", 10_000),
         ("outcome Dropped", 50),
         ("healed a core only", 50),
@@ -60,7 +68,7 @@ fn safety_under_everything_then_liveness_of_a_core() {
         let times = stats.paths.get(path).copied().unwrap_or(0);
         assert!(times >= least, "{path}: {times} times only");
     }
-    assert_eq!(stats.messages.len(), 17, "each kind of message: {:?}", stats.messages);
+    assert_eq!(stats.messages.len(), 27, "each kind of message: {:?}", stats.messages);
     assert_eq!(stats.faults.len(), 18, "each kind of fault: {:?}", stats.faults);
 }
 

@@ -5,7 +5,7 @@ use super::lab::{
     prepare, prepare_req, promise, propose, refuse, tiny,
 };
 use crate::ballot::Ballot;
-use crate::paxos::{Body, PaxosConfig, Promise};
+use crate::paxos::{Body, MessageError, PaxosConfig, Promise};
 
 const N: Ballot = Ballot { n: 2, priority: 0, pid: 2 };
 
@@ -130,11 +130,20 @@ fn d1_a_sealed_log_learns_nothing() {
 }
 
 #[test]
-fn d1_a_leader_of_a_lower_round_follows_and_of_the_same_ignores() {
+fn d1_a_leader_of_a_lower_round_follows_and_of_the_same_decides_what_it_has() {
     let n = ballot(5, 1);
     let mut lab = Lab::leader(PaxosConfig::default(), n, &["a", "b"]);
-    lab.ignores(2, learn(0, &["x"], 1, ballot(4, 2)));
-    lab.ignores(2, learn(0, &["x"], 1, n));
+    for round in [ballot(4, 2), n] {
+        lab.ignores(2, learn(0, &["a", "b", "x"], 3, round));
+        let refused = lab.paxos.handle_message(message(2, learn(0, &["x"], 1, round)));
+        assert!(matches!(refused, Err(MessageError::Impossible { .. })));
+    }
+    lab.assert_log(&["a", "b"], 0);
+    // Those who accepted it may be gone for good: the next configuration has begun.
+    lab.get(2, learn(0, &["a"], 1, ballot(4, 2)));
+    assert!(lab.paxos.is_leader());
+    lab.assert_log(&["a", "b"], 1);
+    let mut lab = Lab::leader(PaxosConfig::default(), n, &["a", "b"]);
     lab.get(2, learn(0, &["x"], 1, ballot(6, 2)));
     assert!(!lab.paxos.is_leader());
     lab.assert_log(&["x"], 1);

@@ -8,7 +8,7 @@ use omnipaxos_kompact::identity::{
     Admission, Binding, Handshake, IdentityMessage, MemberStore as _, MemoryMembers, Output,
     StorageId,
 };
-use omnipaxos_tests::checker::{Checker, Who};
+use omnipaxos_tests::checker::{Checker, Members, Who};
 use omnipaxos_tests::sim::{Disk, Lie, Replica, Rng};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -72,7 +72,7 @@ impl World {
             took_part: BTreeSet::new(),
             refused: 0,
         };
-        world.checker.configuration(1, &NODES, (MAJORITY, MAJORITY));
+        world.checker.configuration(1, Members::voting(&NODES), (MAJORITY, MAJORITY));
         for pid in NODES {
             let disk = Disk::new(Lie::None);
             world.checker.disk(1, pid, disk.clone());
