@@ -3,7 +3,7 @@
 //! A program of its own runs twice, with more entries the second time; the difference of the two
 //! counts, divided by the difference of the entries, knows nothing of how a group starts.
 
-use super::group::{GroupError, Library, Place};
+use super::group::{GroupError, Library};
 use super::workload::Workload;
 use std::path::Path;
 use std::process::Command;
@@ -60,15 +60,23 @@ fn run(
         }
         Counted::Allocations => Command::new(programs.join("allocations")),
     };
-    let at = match workload.at {
-        Place::Leader => "leader",
-        Place::Follower => "follower",
-    };
-    command.args(["--library", library.name(), "--at", at]);
+    command.args(["--library", library.name(), "--at", workload.at.name()]);
     command.args(["--servers", &workload.servers.to_string()]);
     command.args(["--window", &workload.window.to_string()]);
     command.args(["--payload", &workload.payload.to_string()]);
     command.args(["--entries", &entries.to_string()]);
+    output_of(&mut command)
+}
+
+/// Heap allocations of servers that have nothing to do. `programs` is where `allocations` is.
+///
+/// # Errors
+/// [`GroupError`] where that does not run, or says something else.
+pub fn idle(programs: &Path) -> Result<u64, GroupError> {
+    output_of(Command::new(programs.join("allocations")).arg("--idle"))
+}
+
+fn output_of(command: &mut Command) -> Result<u64, GroupError> {
     let output = command.output().map_err(GroupError::new)?;
     let said = format!(
         "{}{}",

@@ -6,7 +6,7 @@ use super::raft_crate::RaftGroup;
 use super::workload::Workload;
 use bytes::Bytes;
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Why a group cannot go on.
@@ -46,13 +46,24 @@ pub trait Group {
 }
 
 /// Where an entry is proposed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     /// At the leader.
     Leader,
     /// At a follower, which passes it on.
     Follower,
+}
+
+impl Place {
+    /// Its name, as in an argument of the program `workload`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Place::Leader => "leader",
+            Place::Follower => "follower",
+        }
+    }
 }
 
 /// Whose group it is.

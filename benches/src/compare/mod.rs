@@ -9,9 +9,12 @@
 pub mod args;
 pub mod count;
 pub mod group;
+pub mod guard;
+pub mod idle;
 pub mod omnipaxos_crate;
 pub mod ours;
 pub mod raft_crate;
 pub mod row;
 pub mod speed;
+pub mod trims;
 pub mod workload;

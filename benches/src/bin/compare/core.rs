@@ -1,9 +1,10 @@
 //! The core beside other cores, in one thread.
 
-use omnipaxos_benches::compare::count::{Counted, has_valgrind, per_entry};
+use omnipaxos_benches::compare::count::{Counted, has_valgrind, idle, per_entry};
 use omnipaxos_benches::compare::group::{GroupError, Library, Place};
 use omnipaxos_benches::compare::row::{Goal, Row};
 use omnipaxos_benches::compare::speed::{self, Effort};
+use omnipaxos_benches::compare::trims;
 use omnipaxos_benches::compare::workload::Workload;
 use std::path::Path;
 
@@ -14,6 +15,8 @@ const MOST_INSTRUCTIONS: f64 = 800.0;
 
 /// Heap allocations of one entry, its payload not counted.
 const MOST_ALLOCATIONS: f64 = 0.1;
+
+const MOST_TRIM_MS: f64 = 20.0;
 
 /// All rows of the core.
 pub(crate) fn rows(
@@ -59,8 +62,20 @@ pub(crate) fn rows(
     let row = Row::new(work, "at the leader, ours", ours, theirs, "ns/entry");
     rows.push(row.ratio(compared.ratio.median).goal(Goal::AtMost(1.3)));
     done();
+    rows.extend(trims(&mut done)?);
     rows.extend(counts(programs, &three, &mut done)?);
     Ok(rows)
+}
+
+/// Milliseconds of all trims of a long log.
+fn trims(mut done: impl FnMut()) -> Result<Vec<Row>, GroupError> {
+    let work = format!("trim {} entries in steps of {}", trims::ENTRIES, trims::STEP);
+    let ours = trims::ours()?.as_secs_f64() * 1e3;
+    let theirs = trims::theirs()?.as_secs_f64() * 1e3;
+    done();
+    let goal = Row::new(work.clone(), "the goal", ours, MOST_TRIM_MS, "ms");
+    let peer = Row::new(work, Library::Omnipaxos.name(), ours, theirs, "ms");
+    Ok(vec![goal.goal(Goal::AtMost(1.0)), peer])
 }
 
 fn counts(
@@ -88,5 +103,10 @@ fn counts(
         }
         done();
     }
+    let allocated = idle(programs)? as f64;
+    let row =
+        Row::new("idle ticks of 9 servers".to_owned(), "the goal", allocated, 0.0, "allocations");
+    let ratio = if allocated > 0.0 { f64::INFINITY } else { 0.0 };
+    rows.push(row.ratio(ratio).goal(Goal::AtMost(0.0)));
     Ok(rows)
 }
