@@ -7,6 +7,7 @@
 //! is in docs/PERFORMANCE.md.
 
 pub mod args;
+pub mod cluster;
 pub mod count;
 pub mod group;
 pub mod guard;

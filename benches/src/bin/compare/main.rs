@@ -1,5 +1,6 @@
 //! Ours beside the peers, in one run: see docs/PERFORMANCE.md.
 
+mod cluster;
 mod core;
 
 use clap::{Parser, ValueEnum};
@@ -39,6 +40,8 @@ struct Args {
 enum What {
     /// The cores, in one thread.
     Core,
+    /// Servers over TCP.
+    Cluster,
     /// Everything.
     All,
 }
@@ -74,9 +77,13 @@ fn run(args: &Args) -> Result<(), Error> {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} comparisons, {elapsed}") {
         bar.set_style(style);
     }
-    let rows = match args.what {
-        What::Core | What::All => core::rows(effort, &programs, || bar.inc(1))?,
-    };
+    let mut rows = Vec::new();
+    if matches!(args.what, What::Core | What::All) {
+        rows.extend(core::rows(effort, &programs, || bar.inc(1))?);
+    }
+    if matches!(args.what, What::Cluster | What::All) {
+        rows.extend(cluster::rows(effort.runs, || bar.inc(1))?);
+    }
     bar.finish_and_clear();
     print(args.json, &rows)
 }
