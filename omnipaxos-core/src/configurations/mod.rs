@@ -27,6 +27,7 @@ mod history;
 mod life;
 mod log;
 mod messages;
+mod proposals;
 mod serve;
 mod steps;
 mod talk;
@@ -46,3 +47,4 @@ pub use error::{
 pub use history::{Ended, History};
 pub use life::Configurations;
 pub use messages::{HistoryPart, MAX_ENDED, MAX_ENDED_COST, ServerBody, ServerMessage, Stage};
+pub use proposals::{DecidedProposal, Proposals, SubmitError};

@@ -42,8 +42,8 @@ pub struct MigrationConfig {
     /// Ticks after which a donor that does not hold everything is asked again what it holds.
     pub inventory_ticks: u32,
     /// Bytes beyond the first record that is still missing, or not stored yet where the caller says
-    /// so ([`Migration::stored`](super::Migration::stored)), that are asked for. Lets one block, and
-    /// one request, through. Whoever stores in order holds no more than that in memory.
+    /// so ([`Migration::stored`](super::Migration::stored)), that are asked for. Lets one block,
+    /// and one request, through. Whoever stores in order holds no more than that in memory.
     pub ahead_bytes: u64,
 }
 

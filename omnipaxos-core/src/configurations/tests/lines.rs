@@ -19,7 +19,7 @@ pub(super) fn ended(config_id: ConfigId, len: u64, nodes: &[u64]) -> Ended {
     Ended { config_id, len, stop_sign, anchor: None, round, forced: false }
 }
 
-fn take(server: &mut Configurations) -> Vec<Command> {
+pub(super) fn take(server: &mut Configurations) -> Vec<Command> {
     std::iter::from_fn(|| server.next_command()).collect()
 }
 
