@@ -2,8 +2,11 @@
 
 use crate::wire::{ClusterId, Limits, MAX_PACKET_BYTES};
 use kompact::config::{Config, ConfigValue, parse_config_str};
+use omnipaxos_core::configurations::ConfigurationsConfig;
+use omnipaxos_core::digest::BLOCK_COST;
 use omnipaxos_core::leader_election::{Ballot, ElectionConfig};
-use omnipaxos_core::paxos::PaxosConfig;
+use omnipaxos_core::paxos::{CatchUpLimit, PaxosConfig};
+use omnipaxos_core::storage::ENTRY_OVERHEAD;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -36,6 +39,8 @@ pub struct OmniPaxosConfig {
     pub accept_frame: u64,
     /// `sync-chunk`: entries in one message that lets a server catch up. Default 256 KiB.
     pub sync_chunk: u64,
+    /// `segment`: entries in one message of a migration. Default 256 KiB.
+    pub segment: u64,
     /// `window`: entries on their way to one follower. Default 1 MiB.
     pub window: u64,
     /// `max-undecided`: the undecided end of the log. Default 32 MiB.
@@ -44,6 +49,24 @@ pub struct OmniPaxosConfig {
     pub max_pending: u64,
     /// `max-entry`: the payload of one entry. Default 1 MiB.
     pub max_entry: u64,
+    /// `catch-up`: a member that lacks more than so much of what is decided gets it from several
+    /// members at once instead of from its leader. Default 16 MiB.
+    pub catch_up: u64,
+    /// `migration-window`: segments on their way from one donor to a server that fetches a log.
+    /// Default 4.
+    pub migration_window: u64,
+    /// `migration-ahead`: how far behind the first entry that is still missing a server that
+    /// fetches a log asks for more; so much it may hold in memory. Default 16 MiB.
+    pub migration_ahead: u64,
+    /// `linger`: how long the replica of a configuration that is over stays for members that have
+    /// not heard of that. Default 5 s.
+    pub linger: Duration,
+    /// `retire-timeout`: how long a server that was removed waits for the last members of the
+    /// newest configuration, once a quorum of them has everything. Default 60 s.
+    pub retire_timeout: Duration,
+    /// `change-timeout`: after how long a change of membership is answered although it is not done.
+    /// Default 30 s.
+    pub change_timeout: Duration,
     /// `decided-batch`: decided entries in one indication or one answer. Default 256 KiB.
     pub decided_batch: u64,
     /// `send-queue`: what is held back for one peer while no buffer is free; beyond that the oldest
@@ -72,10 +95,17 @@ impl Default for OmniPaxosConfig {
             priority: 0,
             accept_frame: core.accept_frame_bytes,
             sync_chunk: core.sync_chunk_bytes,
+            segment: 256 << 10,
             window: core.window_bytes,
             max_undecided: core.max_undecided_bytes,
             max_pending: core.max_pending_bytes,
             max_entry: core.max_entry_bytes,
+            catch_up: 16 << 20,
+            migration_window: 4,
+            migration_ahead: 16 << 20,
+            linger: Duration::from_secs(5),
+            retire_timeout: Duration::from_secs(60),
+            change_timeout: Duration::from_secs(30),
             decided_batch: 256 << 10,
             send_queue: 4 << 20,
             send_retry: Duration::from_millis(5),
@@ -146,10 +176,17 @@ const KEYS: &[(&str, &str, Setter)] = &[
     }),
     ("accept-frame", BYTES, |c, v| set(&mut c.accept_frame, v.as_bytes())),
     ("sync-chunk", BYTES, |c, v| set(&mut c.sync_chunk, v.as_bytes())),
+    ("segment", BYTES, |c, v| set(&mut c.segment, v.as_bytes())),
     ("window", BYTES, |c, v| set(&mut c.window, v.as_bytes())),
     ("max-undecided", BYTES, |c, v| set(&mut c.max_undecided, v.as_bytes())),
     ("max-pending", BYTES, |c, v| set(&mut c.max_pending, v.as_bytes())),
     ("max-entry", BYTES, |c, v| set(&mut c.max_entry, v.as_bytes())),
+    ("catch-up", BYTES, |c, v| set(&mut c.catch_up, v.as_bytes())),
+    ("migration-window", NUMBER, |c, v| set(&mut c.migration_window, whole(v))),
+    ("migration-ahead", BYTES, |c, v| set(&mut c.migration_ahead, v.as_bytes())),
+    ("linger", DURATION, |c, v| set(&mut c.linger, v.as_duration())),
+    ("retire-timeout", DURATION, |c, v| set(&mut c.retire_timeout, v.as_duration())),
+    ("change-timeout", DURATION, |c, v| set(&mut c.change_timeout, v.as_duration())),
     ("decided-batch", BYTES, |c, v| set(&mut c.decided_batch, v.as_bytes())),
     ("send-queue", BYTES, |c, v| set(&mut c.send_queue, v.as_bytes())),
     ("send-retry", DURATION, |c, v| set(&mut c.send_retry, v.as_duration())),
@@ -162,6 +199,9 @@ fn set<T>(field: &mut T, value: Option<T>) -> Option<()> {
     *field = value?;
     Some(())
 }
+
+/// Bytes of the longest message between servers that has no records in it.
+const SERVER_PACKET: usize = 1 << 20;
 
 /// Bytes that the fixed parts of a packet and its identities may take beside the payloads.
 const PACKET_SLACK: u64 = 1 << 20;
@@ -212,6 +252,9 @@ impl OmniPaxosConfig {
             ("election-timeout", self.election_timeout),
             ("resend-timeout", self.resend_timeout),
             ("keepalive", self.keepalive),
+            ("linger", self.linger),
+            ("retire-timeout", self.retire_timeout),
+            ("change-timeout", self.change_timeout),
         ] {
             in_range(key, timeout.as_millis(), self.tick.as_millis(), HOUR, "ms")?;
         }
@@ -220,20 +263,24 @@ impl OmniPaxosConfig {
         in_range("reconnect-interval", reconnect, 10, 60_000, "ms")?;
         let entries = MAX_PACKET_BYTES as u64 / 2 - PACKET_SLACK;
         let max = u64::MAX / 4;
-        let sizes: [(_, _, u64, u64); 9] = [
+        let sizes: [(_, _, u64, u64); 12] = [
             ("accept-frame", self.accept_frame, 1, frames),
             ("sync-chunk", self.sync_chunk, 1, frames),
+            ("segment", self.segment, 1, frames),
             ("window", self.window, 1, max),
             ("max-undecided", self.max_undecided, 1, max),
             ("max-pending", self.max_pending, 1, max),
             ("max-entry", self.max_entry, 1, entries),
             ("decided-batch", self.decided_batch, 1, max),
+            ("catch-up", self.catch_up, 1, max),
+            ("migration-ahead", self.migration_ahead, 1, max),
             ("send-queue", self.send_queue, 1, max),
             ("buffer-chunk", self.buffer_chunk, 4096, 1 << 30),
         ];
         for (key, bytes, least, most) in sizes {
             in_range(key, bytes.into(), least.into(), most.into(), "bytes")?;
         }
+        in_range("migration-window", self.migration_window.into(), 1, 1 << 10, "segments")?;
         let chunks = self.buffer_chunks.into();
         in_range("buffer-chunks", chunks, 2, 1 << 20, "buffers")?;
         let pool = self.buffer_chunk.saturating_mul(self.buffer_chunks);
@@ -268,6 +315,12 @@ impl OmniPaxosConfig {
         paxos
     }
 
+    /// Beyond how much a replica of a server is not brought up by its leader alone.
+    #[must_use]
+    pub fn catch_up(&self) -> CatchUpLimit {
+        CatchUpLimit { entries: (self.catch_up / ENTRY_OVERHEAD).max(1), bytes: self.catch_up }
+    }
+
     /// The election's part, for a server whose storage holds the promise `promised`.
     #[must_use]
     pub fn election(&self, promised: Ballot) -> ElectionConfig {
@@ -276,6 +329,22 @@ impl OmniPaxosConfig {
         election.priority = self.priority;
         election.promised = promised;
         election
+    }
+
+    /// The part of a server's life across configurations.
+    #[must_use]
+    pub fn configurations(&self) -> ConfigurationsConfig {
+        let mut life = ConfigurationsConfig::default();
+        life.migration.segment_bytes = self.segment;
+        life.migration.window = usize::try_from(self.migration_window).unwrap_or(usize::MAX);
+        life.migration.ahead_bytes = self.migration_ahead;
+        life.migration.resend_ticks = self.ticks(self.resend_timeout);
+        life.migration.inventory_ticks = self.ticks(self.resend_timeout);
+        life.poll_ticks = self.ticks(self.resend_timeout);
+        life.patience_ticks = self.ticks(self.keepalive);
+        life.linger_ticks = self.ticks(self.linger);
+        life.retire_ticks = self.ticks(self.retire_timeout);
+        life
     }
 
     /// How often servers that do not know each other introduce themselves again: about as often as
@@ -289,6 +358,14 @@ impl OmniPaxosConfig {
     #[must_use]
     pub fn limits(&self) -> Limits {
         Limits::for_frames(self.accept_frame.max(self.sync_chunk), self.max_entry)
+    }
+
+    /// What a packet between servers may hold: a segment, or a part of the history.
+    #[must_use]
+    pub fn server_limits(&self) -> Limits {
+        let limits = Limits::for_frames(self.segment.max(BLOCK_COST), self.max_entry);
+        let packet_bytes = limits.packet_bytes.max(SERVER_PACKET);
+        Limits { packet_bytes, ..limits }
     }
 }
 
@@ -357,9 +434,13 @@ mod tests {
     fn every_key_can_be_set_to_its_default() {
         let text = "cluster-id = 0\ntick = \"10ms\"\nelection-timeout = \"200ms\"\n\
             resend-timeout = \"100ms\"\nkeepalive = \"500ms\"\npriority = 0\n\
-            accept-frame = \"32 KiB\"\nsync-chunk = 262144\nwindow = \"1 MiB\"\n\
+            accept-frame = \"32 KiB\"\nsync-chunk = 262144\nsegment = \"256 KiB\"\n\
+            window = \"1 MiB\"\n\
             max-undecided = \"32 MiB\"\nmax-pending = \"32 MiB\"\nmax-entry = \"1 MiB\"\n\
-            decided-batch = \"256 KiB\"\nsend-queue = \"4 MiB\"\nsend-retry = \"5ms\"\n\
+            catch-up = \"16 MiB\"\nmigration-window = 4\n\
+            migration-ahead = \"16 MiB\"\nlinger = \"5 s\"\nretire-timeout = \"60 s\"\n\
+            change-timeout = \"30 s\"\ndecided-batch = \"256 KiB\"\nsend-queue = \"4 MiB\"\n\
+            send-retry = \"5ms\"\n\
             reconnect-interval = \"150ms\"\nbuffer-chunk = \"128 KiB\"\nbuffer-chunks = 1000\n";
         assert_eq!(text.lines().count(), KEYS.len());
         assert_eq!(read(text), Ok(OmniPaxosConfig::default()));

@@ -137,6 +137,7 @@ pub mod durable;
 pub mod identity;
 pub mod network;
 pub mod ports;
+pub mod server;
 pub mod spawn;
 pub mod wire;
 

@@ -6,6 +6,7 @@
 //! | [`HeartbeatPort`] | router | leader election | [`LinkIndication`] | [`HeartbeatMessage`] |
 //! | [`PaxosPort`] | router | replica | [`LinkIndication`] | [`Message`] |
 //! | [`IdentityPort`] | router | identity component | [`LinkIndication`] | [`IdentityMessage`] |
+//! | [`ServerPort`] | router | server component | [`LinkIndication`] | [`ServerMail`] |
 //! | [`RouterEventPort`] | router | whoever starts replicas | [`RouterEvent`] | none |
 //! | [`DecidedPort`] | replica | the user | [`ReplicaEvent`] | [`ReplicaRequest`] |
 //!
@@ -13,12 +14,13 @@
 //! takes those of its own configuration. All events are cheap to clone.
 
 use crate::identity::{Admission, IdentityMessage, StorageId};
+use crate::wire::ServerMail;
 use bytes::Bytes;
 use kompact::prelude::{Never, Port};
 use omnipaxos_core::leader_election::{Ballot, HeartbeatMessage, Leader, NodeId};
 use omnipaxos_core::paxos::{
-    Halted, Message, ProposalOutcome, ProposeError, ReadError, Reconfiguration, ReconfigureError,
-    TrimError,
+    CatchUp, Halted, Message, ProposalOutcome, ProposeError, ReadError, Reconfiguration,
+    ReconfigureError, TrimError,
 };
 use omnipaxos_core::storage::{ConfigId, Entry, ProposalId, StopSign};
 use std::fmt::Debug;
@@ -79,6 +81,9 @@ pub type PaxosPort = LinkPort<Message>;
 
 /// Joins the router and the component that knows who is who.
 pub type IdentityPort = LinkPort<IdentityMessage>;
+
+/// Joins the router and the component that speaks for the whole server.
+pub type ServerPort = LinkPort<ServerMail>;
 
 /// What a router sees and no replica wants.
 pub struct RouterEventPort;
@@ -155,6 +160,14 @@ pub enum ReplicaEvent {
         config_id: ConfigId,
         /// Where it stands now.
         admission: Admission,
+    },
+    /// The replica is too far behind for its leader to bring it up, or no longer: see
+    /// [`ReplicaSpec::catch_up`](crate::spawn::ReplicaSpec::catch_up).
+    Behind {
+        /// The configuration.
+        config_id: ConfigId,
+        /// What it lacks.
+        catch_up: Option<CatchUp>,
     },
     /// The replica has halted for good: its storage failed.
     Halted {

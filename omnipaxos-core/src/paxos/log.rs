@@ -2,7 +2,7 @@
 
 use super::error::{Halted, ReadError, TrimError};
 use super::{Paxos, ProposalOutcome};
-use crate::storage::{Entry, PaxosState, ProposalId, Sequence, StopSign};
+use crate::storage::{Entry, PaxosState, ProposalId, Records, Sequence, StopSign};
 
 /// Decided entries from an index on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -47,6 +47,20 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         to: u64,
         max_cost: u64,
     ) -> Result<DecidedEntries, ReadError> {
+        let records = self.read_records(from, to, max_cost)?;
+        Ok(DecidedEntries { first_index: from, entries: records.into_parts().0 })
+    }
+
+    /// As [`read_decided`](Self::read_decided), with the identities of the proposals.
+    ///
+    /// # Errors
+    /// As [`read_decided`](Self::read_decided).
+    pub fn read_records(
+        &mut self,
+        from: u64,
+        to: u64,
+        max_cost: u64,
+    ) -> Result<Records, ReadError> {
         if let Some(halted) = &self.halted {
             return Err(halted.clone().into());
         }
@@ -59,9 +73,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             return Err(ReadError::NotDecided { decided });
         }
         match storage.read(from, to.clamp(from, decided), max_cost) {
-            Ok(records) => {
-                Ok(DecidedEntries { first_index: from, entries: records.into_parts().0 })
-            }
+            Ok(records) => Ok(records),
             Err(error) => {
                 let halted = Halted::Storage(error);
                 self.halt(halted.clone());

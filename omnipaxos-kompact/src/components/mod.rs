@@ -10,9 +10,9 @@ pub use election::LeaderElectionComponent;
 pub use health::ReplicaHealth;
 pub use identity::{IdentityComponent, IdentityRequest, Members};
 pub use replica::{
-    FlushMode, Propose, Read, Reconfigure, ReplicaComponent, ReplicaMessage, ReplicaOptions,
-    ReplicaStatus, Trim,
+    FlushMode, Outcome, Proposal, Propose, Read, ReadRecords, Reconfigure, ReplicaComponent,
+    ReplicaMessage, ReplicaOptions, ReplicaStatus, Trim,
 };
 pub use router::{
-    HeartbeatLane, IdentityLane, Lane, PaxosLane, Router, RouterMessage, RouterOptions,
+    HeartbeatLane, IdentityLane, Lane, PaxosLane, Router, RouterMessage, RouterOptions, ServerLane,
 };

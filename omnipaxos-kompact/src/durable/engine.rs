@@ -2,6 +2,7 @@
 
 use super::error::{CreateError, FileError, GroupError, OpenError, RemoveError, TrustError};
 use super::group::{Batch, DurableSequence, DurableState, Lease, Op, Shared, halves};
+use super::history;
 use super::index::Index;
 use super::members::{self, DurableMembers};
 use super::model::Model;
@@ -149,6 +150,24 @@ impl Engine {
         let files = Arc::clone(&core.options.files);
         DurableMembers::open(Arc::clone(core), files, core.dir.clone(), core.storage_id)
             .inspect_err(|_| core.release_members())
+    }
+
+    /// What was stored last with [`set_history`](Self::set_history); `None` where nothing was.
+    ///
+    /// # Errors
+    /// [`OpenError`] where it cannot be read, or is not what was written.
+    pub fn history(&self) -> Result<Option<Bytes>, OpenError> {
+        history::read(&*self.core.options.files, &self.core.dir)
+    }
+
+    /// Stores what this server knows of the configurations, in the place of what it knew before,
+    /// and returns once that is durable.
+    ///
+    /// # Errors
+    /// [`StorageError`]: the old value or the new one is there then.
+    pub fn set_history(&self, value: &[u8]) -> Result<(), StorageError> {
+        let written = history::write(&*self.core.options.files, &self.core.dir, value);
+        written.map_err(|e| e.storage(Operation::Store))
     }
 
     /// The configurations that have something stored, in ascending order.

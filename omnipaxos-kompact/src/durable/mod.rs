@@ -8,6 +8,7 @@
 //! ```text
 //! DIR/identity          format, cluster, pid, storage id        never changes
 //! DIR/members           what this server knows of the others' storage
+//! DIR/history                 what this server knows of the configurations
 //! DIR/suspect           only after damage: see docs/OPERATIONS.md
 //! DIR/lock              held while an engine is open
 //! DIR/0000000007.log    a segment: frames, then zeros
@@ -28,6 +29,7 @@ mod error;
 mod files;
 mod format;
 mod group;
+mod history;
 mod index;
 mod members;
 mod meta;

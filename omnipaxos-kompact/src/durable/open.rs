@@ -3,6 +3,7 @@
 use super::error::{CreateError, FileError, OpenError};
 use super::files::{Access, FileSystem, Lock};
 use super::format::{Builder, Checkpoint, Item, Place};
+use super::history;
 use super::index::{Index, Piece, SegmentFile};
 use super::members;
 use super::meta::{self, Unread};
@@ -53,7 +54,7 @@ pub(super) fn create(dir: &Path, owner: Owner, options: Options) -> Result<Parts
         }
         files.remove(&path).map_err(FileError::of(&path, "removing a segment"))?;
     }
-    if names.iter().any(|name| name == suspicion::NAME) {
+    if names.iter().any(|name| name == suspicion::NAME || name == history::NAME) {
         return Err(CreateError::Leftover { path: dir.to_path_buf() });
     }
     if names.iter().any(|name| name == members::NAME) && !members::is_empty(&*files, dir) {

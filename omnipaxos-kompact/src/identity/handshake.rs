@@ -93,6 +93,12 @@ impl Handshake {
         self.storage_id
     }
 
+    /// What is recorded of the others.
+    #[must_use]
+    pub fn recorded_bindings(&self) -> &BTreeMap<NodeId, Binding> {
+        &self.durable
+    }
+
     /// What is to be done, in order.
     #[must_use]
     pub fn take_outputs(&mut self) -> Vec<Output> {

@@ -1,10 +1,14 @@
 //! What a program asks of a replica.
 
-use crate::components::{Propose, Read, Reconfigure, ReplicaMessage, ReplicaStatus, Trim};
+use crate::components::{
+    Propose, Read, ReadRecords, Reconfigure, ReplicaMessage, ReplicaStatus, Trim,
+};
 use crate::ports::{ProposalFailure, ReadBatch, ReadFailure, Stopped, TrimFailure};
 use bytes::Bytes;
 use kompact::prelude::{ActorRef, Ask, KFuture, MessageBounds};
+use omnipaxos_core::leader_election::Ballot;
 use omnipaxos_core::paxos::{ProposalOutcome, Reconfiguration};
+use omnipaxos_core::storage::Records;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -36,6 +40,12 @@ impl<T: Send, E: Send + From<Stopped>> Future for Answer<T, E> {
         Pin::new(&mut self.answer)
             .poll(cx)
             .map(|answer| answer.unwrap_or_else(|_| Err(Stopped.into())))
+    }
+}
+
+impl<T: Send, E: Send> Answer<T, E> {
+    pub(crate) fn new(answer: KFuture<Result<T, E>>) -> Self {
+        Self { answer }
     }
 }
 
@@ -71,6 +81,11 @@ impl ReplicaClient {
         self.ask(ReplicaMessage::Trim, Trim(to))
     }
 
+    /// As [`read_decided`](Self::read_decided), with the identities of the proposals.
+    pub fn read_records(&self, read: ReadRecords) -> Answer<Records, ReadFailure> {
+        self.ask(ReplicaMessage::ReadRecords, read)
+    }
+
     /// The replica's state.
     pub fn status(&self) -> Answer<ReplicaStatus, Stopped> {
         self.ask(ReplicaMessage::Status, ())
@@ -79,6 +94,17 @@ impl ReplicaClient {
     /// Makes this server more or less preferred as leader: the highest priority wins.
     pub fn set_priority(&self, priority: u32) {
         self.replica.tell(ReplicaMessage::SetPriority(priority));
+    }
+
+    /// Hands decided records to the replica that it did not get from its leader; what it has
+    /// already changes nothing. They start at or below its decided index, and were chosen in
+    /// `round` or before.
+    pub fn learn_decided(&self, start: u64, records: Records, round: Ballot) {
+        self.replica.tell(ReplicaMessage::LearnDecided { start, records, round });
+    }
+
+    pub(crate) fn actor_ref(&self) -> ActorRef<ReplicaMessage> {
+        self.replica.clone()
     }
 
     fn ask<Q, T, E>(

@@ -66,7 +66,7 @@ pub enum SpawnError {
 /// How long to wait for a component to start, stop or answer. Far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn wait<T: Send>(future: KFuture<T>, what: &'static str) -> Result<T, SpawnError> {
+pub(crate) fn wait<T: Send>(future: KFuture<T>, what: &'static str) -> Result<T, SpawnError> {
     future.wait_timeout(PATIENCE).map_err(|_| SpawnError::Timeout { what })
 }
 

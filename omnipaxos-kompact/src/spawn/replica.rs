@@ -2,14 +2,14 @@
 
 use super::{PATIENCE, ReplicaClient, RouterHandle, SpawnError, connect, wait};
 use crate::components::{
-    FlushMode, LeaderElectionComponent, ReplicaComponent, ReplicaHealth, ReplicaOptions,
+    FlushMode, LeaderElectionComponent, Outcome, ReplicaComponent, ReplicaHealth, ReplicaOptions,
 };
 use crate::identity::{MembersError, StorageId};
 use crate::ports::{DecidedPort, LeaderElectionPort};
 use kompact::prelude::*;
 use omnipaxos_core::Quorum;
 use omnipaxos_core::leader_election::{Ballot, BallotLeaderElection, NodeId};
-use omnipaxos_core::paxos::Paxos;
+use omnipaxos_core::paxos::{CatchUpLimit, Paxos};
 use omnipaxos_core::storage::{ConfigId, PaxosState, Sequence, Storage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,26 +20,40 @@ use thiserror::Error;
 pub struct ReplicaSpec<S, P> {
     config_id: ConfigId,
     nodes: Vec<NodeId>,
+    learners: Vec<NodeId>,
     members: Option<BTreeMap<NodeId, StorageId>>,
     storage: Storage<S, P>,
     quorum: Option<Quorum>,
     read_from: Option<u64>,
     flush: FlushMode,
+    outcomes: Option<Recipient<Outcome>>,
+    catch_up: Option<CatchUpLimit>,
 }
 
 impl<S, P> ReplicaSpec<S, P> {
-    /// The replica of configuration `config_id`, which has the servers `nodes`, over `storage`.
+    /// The replica of configuration `config_id`, in which the servers `nodes` vote, over `storage`.
     #[must_use]
     pub fn new(config_id: ConfigId, nodes: Vec<NodeId>, storage: Storage<S, P>) -> Self {
         Self {
             config_id,
             nodes,
+            learners: Vec::new(),
             members: None,
             storage,
             quorum: None,
             read_from: None,
             flush: FlushMode::Auto,
+            outcomes: None,
+            catch_up: None,
         }
+    }
+
+    /// The servers of the configuration that get the log and do not vote, this one perhaps among
+    /// them; the same at all its servers.
+    #[must_use]
+    pub fn learners(mut self, learners: Vec<NodeId>) -> Self {
+        self.learners = learners;
+        self
     }
 
     /// The storages of all servers of the configuration, where they are a decided fact, for
@@ -62,6 +76,22 @@ impl<S, P> ReplicaSpec<S, P> {
     #[must_use]
     pub fn read_from(mut self, index: u64) -> Self {
         self.read_from = Some(index);
+        self
+    }
+
+    /// Beyond how much the replica does not let its leader bring it up, but says so
+    /// ([`ReplicaEvent::Behind`](crate::ports::ReplicaEvent::Behind)) and waits for the records
+    /// ([`ReplicaMessage::LearnDecided`](crate::components::ReplicaMessage::LearnDecided)).
+    #[must_use]
+    pub fn catch_up(mut self, limit: CatchUpLimit) -> Self {
+        self.catch_up = Some(limit);
+        self
+    }
+
+    /// Who is told what becomes of proposals that come with a token.
+    #[must_use]
+    pub fn outcomes_to(mut self, recipient: Recipient<Outcome>) -> Self {
+        self.outcomes = Some(recipient);
         self
     }
 
@@ -128,7 +158,13 @@ where
         spec: ReplicaSpec<S, P>,
     ) -> Result<Self, SpawnError> {
         let (config_id, pid, quorum) = (spec.config_id, router.pid(), spec.quorum);
-        let (mut prepared, promised, peers) = Self::without_election(system, router, spec)?;
+        let voters = spec.nodes.clone();
+        let (mut prepared, promised, mut peers) = Self::without_election(system, router, spec)?;
+        if !voters.contains(&pid) {
+            // A learner elects nobody: it hears from whoever leads.
+            return Ok(prepared);
+        }
+        peers.retain(|peer| voters.contains(peer));
         let mut config = router.config().election(promised);
         config.quorum = quorum;
         let ble = BallotLeaderElection::with(config_id, pid, peers, config)?;
@@ -172,21 +208,24 @@ where
         spec: ReplicaSpec<S, P>,
     ) -> Result<(Self, Ballot, Vec<NodeId>), SpawnError> {
         let (config_id, pid) = (spec.config_id, router.pid());
-        let mut peers = spec.nodes.clone();
+        let nodes = [spec.nodes, spec.learners.clone()].concat();
+        let mut peers = nodes.clone();
         match peers.iter().position(|node| *node == pid) {
             Some(at) => peers.remove(at),
             None => return Err(SpawnError::NotMember { pid, config_id }),
         };
         if let Some(members) = &spec.members {
-            let nodes: BTreeSet<NodeId> = spec.nodes.iter().copied().collect();
-            if !members.keys().eq(&nodes) {
+            let sorted: BTreeSet<NodeId> = nodes.iter().copied().collect();
+            if !members.keys().eq(&sorted) {
                 let members = members.keys().copied().collect();
-                return Err(MembersError::OtherNodes { members, nodes: spec.nodes }.into());
+                return Err(MembersError::OtherNodes { members, nodes }.into());
             }
         }
         let mut config = router.config().paxos();
         config.quorum = spec.quorum;
+        config.learners = spec.learners;
         config.read_from = spec.read_from;
+        config.catch_up = spec.catch_up;
         let paxos = Paxos::try_with(config_id, pid, peers.clone(), spec.storage, config)?;
         let promised = paxos.promised();
         let options = ReplicaOptions {
@@ -194,7 +233,9 @@ where
             batch_bytes: router.config().decided_batch,
             flush: spec.flush,
         };
-        let replica = system.create(move || ReplicaComponent::new(paxos, spec.read_from, options));
+        let (read_from, outcomes) = (spec.read_from, spec.outcomes);
+        let replica = system
+            .create(move || ReplicaComponent::new(paxos, read_from, options).outcomes_to(outcomes));
         router.connect_replica(&replica);
         let handle = ReplicaHandle {
             config_id,
@@ -203,7 +244,7 @@ where
             replica,
             election: None,
         };
-        Ok((Self { handle, nodes: spec.nodes, members: spec.members }, promised, peers))
+        Ok((Self { handle, nodes, members: spec.members }, promised, peers))
     }
 
     /// Whether the replica is fit to lead. An election of the user's own should look at it: a

@@ -3,12 +3,12 @@
 use super::{PATIENCE, SpawnError, connect, wait};
 use crate::components::{
     HeartbeatLane, IdentityComponent, IdentityLane, IdentityRequest, Lane, LeaderElectionComponent,
-    Members, PaxosLane, Router, RouterMessage, RouterOptions,
+    Members, PaxosLane, Router, RouterMessage, RouterOptions, ServerLane,
 };
 use crate::config::OmniPaxosConfig;
 use crate::counters::Counters;
-use crate::identity::{MemberStore, MemoryMembers, StorageId};
-use crate::ports::{HeartbeatPort, IdentityPort, PaxosPort, RouterEventPort};
+use crate::identity::{Binding, MemberStore, MemoryMembers, StorageId};
+use crate::ports::{HeartbeatPort, IdentityPort, PaxosPort, RouterEventPort, ServerPort};
 use kompact::prelude::*;
 use kompact_net::NetworkDispatcher;
 use omnipaxos_core::leader_election::NodeId;
@@ -28,6 +28,7 @@ pub struct RouterHandle {
     heartbeats: RouterLane<HeartbeatLane>,
     paxos: RouterLane<PaxosLane>,
     introductions: RouterLane<IdentityLane>,
+    servers: RouterLane<ServerLane>,
     identity: Arc<Component<IdentityComponent>>,
 }
 
@@ -80,6 +81,8 @@ impl RouterHandle {
         let heartbeats = RouterLane::spawn(system, options.clone())?;
         let paxos = RouterLane::spawn(system, options.clone())?;
         let introductions = RouterLane::spawn(system, options.clone())?;
+        let servers = RouterLane::<ServerLane>::spawn(system, options.clone())?;
+        servers.listen(system, ServerLane::anybody(options.config.cluster_id))?;
         let gated = vec![heartbeats.router.actor_ref(), paxos.router.actor_ref()];
         let identity = system.create(move || component.gates(gated));
         connect::<IdentityPort, _, _>(&introductions.router, &identity);
@@ -87,7 +90,7 @@ impl RouterHandle {
         connect::<RouterEventPort, _, _>(&paxos.router, &identity);
         wait(system.start_notify(&identity), "starting the identity component")?;
         let config = options.config;
-        Ok(Self { pid, storage_id, config, heartbeats, paxos, introductions, identity })
+        Ok(Self { pid, storage_id, config, heartbeats, paxos, introductions, servers, identity })
     }
 
     /// This server.
@@ -113,6 +116,7 @@ impl RouterHandle {
         self.heartbeats.tell(RouterMessage::SetPeer { pid, address });
         self.paxos.tell(RouterMessage::SetPeer { pid, address });
         self.introductions.tell(RouterMessage::SetPeer { pid, address });
+        self.servers.tell(RouterMessage::SetPeer { pid, address });
     }
 
     /// Forgets a server: nothing goes to it or is taken from it any more.
@@ -120,6 +124,7 @@ impl RouterHandle {
         self.heartbeats.tell(RouterMessage::RemovePeer { pid });
         self.paxos.tell(RouterMessage::RemovePeer { pid });
         self.introductions.tell(RouterMessage::RemovePeer { pid });
+        self.servers.tell(RouterMessage::RemovePeer { pid });
     }
 
     /// What became of messages between elections.
@@ -140,6 +145,20 @@ impl RouterHandle {
         &self.introductions.counters
     }
 
+    /// What became of messages between servers.
+    #[must_use]
+    pub fn server_counters(&self) -> &Counters {
+        &self.servers.counters
+    }
+
+    /// Connects a component that speaks with other servers, strangers among them.
+    pub fn connect_server<C>(&self, server: &Arc<Component<C>>)
+    where
+        C: ComponentDefinition + Require<ServerPort> + RequireRef<ServerPort> + 'static,
+    {
+        connect::<ServerPort, _, _>(&self.servers.router, server);
+    }
+
     /// Connects a component that wants to know of messages that no replica here wants.
     pub fn subscribe<C>(&self, subscriber: &Arc<Component<C>>)
     where
@@ -147,6 +166,12 @@ impl RouterHandle {
     {
         connect::<RouterEventPort, _, _>(&self.paxos.router, subscriber);
         connect::<RouterEventPort, _, _>(&self.introductions.router, subscriber);
+    }
+
+    /// What this server durably knows of the others' storages.
+    #[must_use]
+    pub fn bindings(&self) -> BTreeMap<NodeId, Binding> {
+        self.identity.on_definition(|identity| identity.bindings())
     }
 
     /// Connects an election to its peers.
@@ -221,6 +246,7 @@ impl RouterHandle {
             system.kill_notify(self.heartbeats.router),
             system.kill_notify(self.paxos.router),
             system.kill_notify(self.introductions.router),
+            system.kill_notify(self.servers.router),
         ] {
             // One that is dead already does not answer; there is nothing else to do.
             let _ = done.wait_timeout(PATIENCE);
@@ -231,15 +257,15 @@ impl RouterHandle {
 impl<L: Lane> RouterLane<L> {
     fn spawn(system: &KompactSystem, options: RouterOptions) -> Result<Self, SpawnError> {
         let counters = Counters::default();
-        let alias = RouterOptions::alias::<L>(options.config.cluster_id, options.pid).join("/");
+        let alias = RouterOptions::alias::<L>(options.config.cluster_id, options.pid);
         let of_router = counters.clone();
         let (router, registered) =
             system.create_and_register(move || Router::<L>::new(options, of_router));
         wait(registered, "registering a router")?
             .map_err(|e| SpawnError::Registration(format!("{e:?}")))?;
-        // An alias of a router that was stopped stays until its successor takes it over.
-        wait(system.update_alias_registration(&router, alias), "registering a router's alias")?
-            .map_err(|e| SpawnError::Registration(format!("{e:?}")))?;
+        let lane = Self { router, counters };
+        lane.listen(system, alias)?;
+        let router = &lane.router;
         let mut connected = false;
         system.with_dispatcher_definition(|dispatcher| {
             if let Some(network) = dispatcher.downcast_mut::<NetworkDispatcher>() {
@@ -252,8 +278,17 @@ impl<L: Lane> RouterLane<L> {
         if !connected {
             return Err(SpawnError::NoNetwork);
         }
-        wait(system.start_notify(&router), "starting a router")?;
-        Ok(Self { router, counters })
+        wait(system.start_notify(router), "starting a router")?;
+        Ok(lane)
+    }
+
+    /// Lets the router be reached under an alias. One of a router that was stopped stays until its
+    /// successor takes it over.
+    fn listen(&self, system: &KompactSystem, alias: Vec<String>) -> Result<(), SpawnError> {
+        let registered = system.update_alias_registration(&self.router, alias.join("/"));
+        wait(registered, "registering a router's alias")?
+            .map_err(|e| SpawnError::Registration(format!("{e:?}")))
+            .map(|_| ())
     }
 
     fn tell(&self, message: RouterMessage) {

@@ -3,14 +3,15 @@
 use super::records::RecordsHead;
 use super::{
     ClusterId, ENVELOPE_BYTES, EncodeError, Envelope, Kind, Limits, MAX_PACKET_BYTES,
-    PROTOCOL_VERSION, Packet, Storages, WireError, decode_body, decode_records, encode_onto,
-    envelope_config, no_rest,
+    PROTOCOL_VERSION, Packet, SERVER_LIMIT, ServerPacket, ServerTalk, Storages, WireError,
+    decode_body, decode_records, decode_within, encode_onto, envelope_config, no_rest,
 };
 use crate::identity::{IdentityMessage, StorageId};
 use bytes::{Buf, BufMut, Bytes};
 use omnipaxos_core::leader_election::HeartbeatMessage;
 use omnipaxos_core::paxos::Message;
 use omnipaxos_core::storage::{Entry, Records};
+use std::net::SocketAddr;
 
 /// Capacity for a head without entries; others grow.
 const HEAD_GUESS: usize = 128;
@@ -53,13 +54,7 @@ impl Frame {
             Packet::Paxos(mut message) => {
                 let records = message.take_records();
                 encode_onto(&mut head, &message.body)?;
-                let mut blob_len = 0;
-                if let Some(records) = &records {
-                    let (records_head, blob) =
-                        RecordsHead::of(records).ok_or(EncodeError::TooLong { bytes: u64::MAX })?;
-                    encode_onto(&mut head, &records_head)?;
-                    blob_len = blob;
-                }
+                let blob_len = encode_records(&mut head, records.as_ref())?;
                 let envelope = envelope(message.config_id, message.from, message.to);
                 Self::assemble(envelope, head, records, blob_len)
             }
@@ -72,6 +67,13 @@ impl Frame {
                 encode_onto(&mut head, &message.body)?;
                 let envelope = envelope(message.config_id, message.from, message.to);
                 Self::assemble(envelope, head, None, 0)
+            }
+            Packet::Server(mut packet) => {
+                let records = packet.talk.take_records();
+                encode_onto(&mut head, &(packet.address, &packet.talk))?;
+                let blob_len = encode_records(&mut head, records.as_ref())?;
+                let envelope = envelope(0, packet.from, packet.to);
+                Self::assemble(envelope, head, records, blob_len)
             }
         }
     }
@@ -203,17 +205,9 @@ impl Incoming {
             Kind::Paxos => {
                 let (body, rest) = decode_body(&head)?;
                 let mut message = Message { config_id, from, to, body };
-                match message.take_records() {
-                    Some(none) if none.is_empty() => {
-                        message.put_records(decode_records(rest)?.join(self.body, limits)?);
-                    }
-                    Some(_) => {
-                        return Err(WireError::Undecodable("entries in the head".to_owned()));
-                    }
-                    None => {
-                        no_rest(rest)?;
-                        no_rest(&self.body)?;
-                    }
+                let in_head = message.take_records();
+                if let Some(records) = join_records(in_head, rest, self.body, limits)? {
+                    message.put_records(records);
                 }
                 Ok(Packet::Paxos(message))
             }
@@ -230,6 +224,47 @@ impl Incoming {
                 let storage_id = storages.from;
                 Ok(Packet::Identity(IdentityMessage { config_id, from, to, storage_id, body }))
             }
+            Kind::Server => {
+                let ((address, mut talk), rest) =
+                    decode_within::<(SocketAddr, ServerTalk), SERVER_LIMIT>(&head)?;
+                let in_head = talk.take_records();
+                if let Some(records) = join_records(in_head, rest, self.body, limits)? {
+                    talk.put_records(records);
+                }
+                let storage_id = storages.from;
+                Ok(Packet::Server(ServerPacket { from, to, storage_id, address, talk }))
+            }
+        }
+    }
+}
+
+/// Appends the head of a message's records, where it is of a kind that has some; returns the bytes
+/// of their payloads.
+fn encode_records(head: &mut Vec<u8>, records: Option<&Records>) -> Result<u64, EncodeError> {
+    let Some(records) = records else {
+        return Ok(0);
+    };
+    let (records_head, blob_len) =
+        RecordsHead::of(records).ok_or(EncodeError::TooLong { bytes: u64::MAX })?;
+    encode_onto(head, &records_head)?;
+    Ok(blob_len)
+}
+
+/// The records of a message, of which `in_head` came with its head: none, where it is of a kind
+/// that has some.
+fn join_records(
+    in_head: Option<Records>,
+    rest: &[u8],
+    blob: Bytes,
+    limits: &Limits,
+) -> Result<Option<Records>, WireError> {
+    match in_head {
+        Some(none) if none.is_empty() => decode_records(rest)?.join(blob, limits).map(Some),
+        Some(_) => Err(WireError::Undecodable("entries in the head".to_owned())),
+        None => {
+            no_rest(rest)?;
+            no_rest(&blob)?;
+            Ok(None)
         }
     }
 }

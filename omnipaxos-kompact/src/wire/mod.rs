@@ -18,7 +18,9 @@
 
 mod codec;
 mod frame;
+mod members;
 mod records;
+mod server;
 #[cfg(feature = "durable")]
 pub(crate) mod stored;
 
@@ -27,6 +29,9 @@ mod tests;
 
 pub use codec::WireCodec;
 pub use frame::{Frame, Incoming};
+pub use members::{Member, decode_members, encode_members};
+pub(crate) use members::{decode_notes, encode_notes};
+pub use server::{JoinRefusal, ServerMail, ServerPacket, ServerTalk};
 
 use crate::identity::{IdentityMessage, StorageId};
 use omnipaxos_core::leader_election::{HeartbeatMessage, NodeId};
@@ -35,6 +40,7 @@ use omnipaxos_core::storage::{ConfigId, ENTRY_OVERHEAD};
 use records::RecordsHead;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use server::SERVER_LIMIT;
 use thiserror::Error;
 
 /// Tells clusters apart: a packet of another cluster is dropped.
@@ -65,6 +71,8 @@ pub enum Kind {
     Heartbeat,
     /// A message about who is who.
     Identity,
+    /// A message about the lives of servers.
+    Server,
 }
 
 impl Kind {
@@ -73,6 +81,7 @@ impl Kind {
             Kind::Paxos => 1,
             Kind::Heartbeat => 2,
             Kind::Identity => 3,
+            Kind::Server => 4,
         }
     }
 
@@ -81,6 +90,7 @@ impl Kind {
             1 => Some(Kind::Paxos),
             2 => Some(Kind::Heartbeat),
             3 => Some(Kind::Identity),
+            4 => Some(Kind::Server),
             _ => None,
         }
     }
@@ -133,8 +143,10 @@ pub enum Packet {
     Paxos(Message),
     /// From election to election.
     Heartbeat(HeartbeatMessage),
-    /// From server to server.
+    /// From server to server: who is who.
     Identity(IdentityMessage),
+    /// From server to server: everything else.
+    Server(ServerPacket),
 }
 
 impl Packet {
@@ -145,6 +157,7 @@ impl Packet {
             Packet::Paxos(_) => Kind::Paxos,
             Packet::Heartbeat(_) => Kind::Heartbeat,
             Packet::Identity(_) => Kind::Identity,
+            Packet::Server(_) => Kind::Server,
         }
     }
 }
@@ -263,9 +276,17 @@ fn envelope_config() -> impl bincode::config::Config {
 
 /// Reads a message without its entries from the front of a head; returns it and the rest.
 fn decode_body<T: DeserializeOwned>(head: &[u8]) -> Result<(T, &[u8]), WireError> {
-    let config = bincode::config::standard().with_limit::<BODY_LIMIT>();
-    let (body, used) = bincode::serde::decode_from_slice(head, config).map_err(undecodable)?;
-    Ok((body, head.get(used..).unwrap_or_default()))
+    decode_within::<T, BODY_LIMIT>(head)
+}
+
+/// Reads a value from the front of `bytes`, for which bincode may claim at most `LIMIT` bytes;
+/// returns it and the rest.
+fn decode_within<T: DeserializeOwned, const LIMIT: usize>(
+    bytes: &[u8],
+) -> Result<(T, &[u8]), WireError> {
+    let config = bincode::config::standard().with_limit::<LIMIT>();
+    let (value, used) = bincode::serde::decode_from_slice(bytes, config).map_err(undecodable)?;
+    Ok((value, bytes.get(used..).unwrap_or_default()))
 }
 
 /// Reads the rest of a head, all of it.

@@ -1,11 +1,17 @@
 use super::*;
 use crate::identity::Identity;
 use bytes::{Bytes, BytesMut};
+use omnipaxos_core::configurations::{Configuration, Ended, HistoryPart, Role, ServerBody, Stage};
+use omnipaxos_core::digest::Block;
 use omnipaxos_core::digest::Digest;
 use omnipaxos_core::leader_election::{Ballot, Heartbeat, Leader};
+use omnipaxos_core::migration::{
+    Blocks, IndexRange, MigrationBody, MigrationMessage, Segment, SegmentRequest,
+};
 use omnipaxos_core::paxos::{Accept, Body, PrepareReq, Promise, RecoverReply, RecoverRequest};
 use omnipaxos_core::storage::{Entry, ProposalId, Records, Run, StopSign};
 use proptest::prelude::*;
+use std::net::SocketAddr;
 
 const CLUSTER: ClusterId = 0x0102_0304_0506_0708;
 
@@ -257,6 +263,106 @@ fn any_recovery() -> impl Strategy<Value = Packet> {
     ]
 }
 
+fn any_member() -> impl Strategy<Value = Member> {
+    (any::<u64>(), any::<u128>(), any::<[u8; 16]>(), any::<u16>()).prop_map(
+        |(pid, id, ip, port)| {
+            let address = SocketAddr::from((ip, port));
+            Member { pid, storage_id: StorageId::new(id), address }
+        },
+    )
+}
+
+fn any_configuration() -> impl Strategy<Value = Configuration> {
+    (prop::collection::vec(any::<u64>(), 0..4), prop::option::of(any_bytes()))
+        .prop_map(|(nodes, metadata)| Configuration { metadata, ..Configuration::first(7, nodes) })
+}
+
+fn any_ended() -> impl Strategy<Value = Ended> {
+    (any_stop_sign(), any_ballot(), any::<u64>(), any::<bool>()).prop_map(
+        |(stop_sign, round, len, forced)| {
+            let config_id = stop_sign.config_id.wrapping_sub(1);
+            Ended { config_id, len, stop_sign, anchor: None, round, forced }
+        },
+    )
+}
+
+fn any_migration() -> impl Strategy<Value = MigrationBody> {
+    prop_oneof![
+        Just(MigrationBody::InventoryRequest),
+        Just(MigrationBody::Refused),
+        (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(from, to, max_cost)| {
+            let range = IndexRange::new(from, to);
+            MigrationBody::SegmentRequest(SegmentRequest { range, max_cost })
+        }),
+        (any::<u64>(), any_accept()).prop_map(|(start, accept)| {
+            let Packet::Paxos(mut message) = accept else { unreachable!() };
+            let records = message.take_records().unwrap();
+            MigrationBody::Segment(Segment { start, records })
+        }),
+        any::<[u8; 32]>().prop_map(|digest| {
+            let block = Block { end: 9, cost: 100, digest: Digest(digest) };
+            MigrationBody::Blocks(Blocks { first: 0, end: 9, blocks: vec![block; 3] })
+        }),
+    ]
+}
+
+fn any_life() -> impl Strategy<Value = ServerBody> {
+    let part = (any_configuration(), prop::collection::vec(any_ended(), 0..4));
+    let leader = prop::option::of(any::<u64>());
+    prop_oneof![
+        any::<u64>().prop_map(|newest| ServerBody::Hello { newest }),
+        any::<u64>().prop_map(|config_id| ServerBody::StageRequest { config_id }),
+        (any::<u64>(), leader).prop_map(|(config_id, leader)| ServerBody::Stage {
+            config_id,
+            stage: Stage::Synced { leader },
+        }),
+        part.prop_map(|(first, ended)| ServerBody::History(HistoryPart { first, ended })),
+        any_migration().prop_map(|body| {
+            ServerBody::Migration(MigrationMessage { config_id: 5, from: 1, to: 2, body })
+        }),
+    ]
+}
+
+fn any_talk() -> impl Strategy<Value = ServerTalk> {
+    let ask = prop::collection::vec(any_member(), 0..4);
+    prop_oneof![
+        4 => any_life().prop_map(ServerTalk::Life),
+        1 => Just(ServerTalk::Identify),
+        1 => Just(ServerTalk::Identity),
+        1 => Just(ServerTalk::Join { role: Role::Learner }),
+        1 => ask.prop_map(|ask| ServerTalk::JoinRefused { reason: JoinRefusal::Busy, ask }),
+        1 => any::<u64>().prop_map(|config_id| ServerTalk::TakeLead { config_id }),
+    ]
+}
+
+fn any_server() -> impl Strategy<Value = Packet> {
+    (any_talk(), any::<[u8; 4]>(), any::<u16>()).prop_map(|(talk, ip, port)| {
+        let address = SocketAddr::from((ip, port));
+        Packet::Server(ServerPacket { from: 1, to: 2, storage_id: storages().from, address, talk })
+    })
+}
+
+#[test]
+fn records_of_a_segment_are_the_blob_and_none_may_be_in_the_head() {
+    let records = Records::new(vec![Entry::from("ab"), Entry::from("c")], vec![run(2)]).unwrap();
+    let body = MigrationBody::Segment(Segment { start: 7, records });
+    let message = MigrationMessage { config_id: 5, from: 1, to: 2, body };
+    let talk = ServerTalk::Life(ServerBody::Migration(message));
+    let address = SocketAddr::from(([127, 0, 0, 1], 9));
+    let storage_id = storages().from;
+    let packet = Packet::Server(ServerPacket { from: 1, to: 2, storage_id, address, talk });
+    assert!(bytes_of(packet.clone()).ends_with(b"abc"));
+    // The same, with the records where they do not belong.
+    let Packet::Server(ServerPacket { talk, .. }) = packet else { unreachable!() };
+    let mut head = Vec::new();
+    encode_onto(&mut head, &(address, &talk)).unwrap();
+    let mut bytes = bytes_of(prepare_req(Ballot::default()))[..ENVELOPE_BYTES].to_vec();
+    bytes[2] = 4;
+    bytes[67..71].copy_from_slice(&u32::try_from(head.len()).unwrap().to_le_bytes());
+    bytes.extend(head);
+    assert_eq!(open(&bytes), Err(WireError::Undecodable("entries in the head".to_owned())));
+}
+
 fn any_packet() -> impl Strategy<Value = Packet> {
     prop_oneof![
         any_accept(),
@@ -269,6 +375,7 @@ fn any_packet() -> impl Strategy<Value = Packet> {
             to: 2,
             body: Heartbeat::Request { round },
         })),
+        any_server(),
         any_identity().prop_map(|body| Packet::Identity(IdentityMessage {
             config_id: 5,
             from: 1,
@@ -313,7 +420,7 @@ proptest! {
 
     #[test]
     fn random_heads_never_panic(
-        kind in 1u8..4,
+        kind in 1u8..5,
         body in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let mut bytes = bytes_of(prepare_req(Ballot::default()))[..ENVELOPE_BYTES].to_vec();

@@ -8,6 +8,7 @@ mod durable;
 mod fuzz;
 mod model;
 mod recovery;
+mod server;
 mod simulated_disk;
 mod simulator;
 mod tcp;

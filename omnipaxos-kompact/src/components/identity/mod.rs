@@ -99,6 +99,12 @@ impl IdentityComponent {
         self
     }
 
+    /// What this server durably knows of the others' storages.
+    #[must_use]
+    pub fn bindings(&self) -> BTreeMap<NodeId, Binding> {
+        self.handshake.recorded_bindings().clone()
+    }
+
     fn schedule_tick(&mut self) {
         let repeat = self.repeat;
         self.schedule_once(repeat, |this, _| {

@@ -3,18 +3,19 @@
 use super::flusher::{Flusher, NoThread};
 use super::waiters::Waiter;
 use super::{
-    FlushMode, Propose, Read, Reconfigure, ReplicaComponent, ReplicaMessage, ReplicaStatus, Trim,
+    FlushMode, Proposal, Propose, Read, ReadRecords, Reconfigure, ReplicaComponent, ReplicaMessage,
+    ReplicaStatus, Trim,
 };
 use crate::identity::Admission;
 use crate::ports::{
     DecidedPort, ElectionRequest, LeaderElectionPort, LinkIndication, PaxosPort, ProposalFailure,
-    ReadBatch, ReadFailure, ReplicaEvent, ReplicaRequest, Stopped, TrimFailure,
+    ReadBatch, ReadFailure, ReplicaEvent, ReplicaRequest, Stopped, Token, TrimFailure,
 };
 use bytes::Bytes;
 use kompact::prelude::*;
-use omnipaxos_core::leader_election::Leader;
-use omnipaxos_core::paxos::{Message, Reconfiguration};
-use omnipaxos_core::storage::{ConfigId, PaxosState, ProposalId, Sequence};
+use omnipaxos_core::leader_election::{Ballot, Leader};
+use omnipaxos_core::paxos::{Message, ProposeError, Reconfiguration};
+use omnipaxos_core::storage::{ConfigId, PaxosState, ProposalId, Records, Sequence};
 use std::time::Instant;
 
 impl<S, P> ReplicaComponent<S, P>
@@ -58,6 +59,34 @@ where
         }
     }
 
+    fn propose_with(&mut self, token: Token, attempt: u64, proposal: Proposal) {
+        let Some(outcomes) = self.outcomes.clone() else {
+            return;
+        };
+        let waiter = Waiter::Token(token, self.config_id, outcomes);
+        let data = match proposal {
+            Proposal::Normal(data) => data,
+            Proposal::Reconfiguration(next) => return self.reconfigure(next, waiter),
+        };
+        if let Some((_, refusal)) = self.refused.as_ref().filter(|(of, _)| *of == attempt) {
+            let refusal = refusal.clone();
+            return self.answer(waiter, refusal);
+        }
+        let Some(paxos) = &mut self.paxos else {
+            return self.answer(waiter, Stopped.into());
+        };
+        match paxos.propose_normal(data) {
+            Ok(id) => self.proposed(id, waiter),
+            Err(e) => {
+                // One that is too large does not hold up those behind it.
+                if !matches!(e, ProposeError::TooLarge { .. }) {
+                    self.refused = Some((attempt, e.clone().into()));
+                }
+                self.answer(waiter, e.into());
+            }
+        }
+    }
+
     fn proposed(&mut self, id: ProposalId, waiter: Waiter) {
         self.waiters.insert(id, waiter);
         self.mark_dirty();
@@ -77,6 +106,27 @@ where
             first_index: entries.first_index,
             entries: entries.entries.into(),
         })
+    }
+
+    fn learn_decided(&mut self, start: u64, records: &Records, round: Ballot) {
+        let Some(paxos) = &mut self.paxos else {
+            return;
+        };
+        if let Err(e) = paxos.learn_decided(start, records, round)
+            && let Some(suppressed) = self.refusals.admit(Instant::now())
+        {
+            warn!(
+                self.log(), "decided records dropped";
+                "pid" => self.pid, "config_id" => self.config_id, "start" => start,
+                "reason" => %e, "suppressed" => suppressed
+            );
+        }
+        self.mark_dirty();
+    }
+
+    fn read_records(&mut self, read: ReadRecords) -> Result<Records, ReadFailure> {
+        let paxos = self.paxos.as_mut().ok_or(Stopped)?;
+        Ok(paxos.read_records(read.from, read.to, read.max_cost)?)
     }
 
     fn trim(&mut self, to: u64) -> Result<(), TrimFailure> {
@@ -154,6 +204,16 @@ where
             ReplicaMessage::Reconfigure(ask) => {
                 let (promise, Reconfigure(next)) = ask.take();
                 self.reconfigure(next, Waiter::Ask(promise));
+            }
+            ReplicaMessage::ProposeWith { token, attempt, proposal } => {
+                self.propose_with(token, attempt, proposal);
+            }
+            ReplicaMessage::LearnDecided { start, records, round } => {
+                self.learn_decided(start, &records, round);
+            }
+            ReplicaMessage::ReadRecords(ask) => {
+                let (promise, read) = ask.take();
+                reply(promise, self.read_records(read));
             }
             ReplicaMessage::Read(ask) => {
                 let (promise, read) = ask.take();

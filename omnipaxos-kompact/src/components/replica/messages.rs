@@ -1,12 +1,12 @@
 //! What a replica is asked by actor messages.
 
 use crate::identity::Admission;
-use crate::ports::{ProposalResult, ReadBatch, ReadFailure, Stopped, TrimFailure};
+use crate::ports::{ProposalResult, ReadBatch, ReadFailure, Stopped, Token, TrimFailure};
 use bytes::Bytes;
 use kompact::prelude::Ask;
 use omnipaxos_core::leader_election::{Ballot, NodeId};
 use omnipaxos_core::paxos::{Halted, Reconfiguration, RecoveryStage};
-use omnipaxos_core::storage::{ConfigId, FlushId, StopSign, StorageError};
+use omnipaxos_core::storage::{ConfigId, FlushId, Records, StopSign, StorageError};
 
 /// Replicate these bytes. Answered when they are decided, or will not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,37 @@ pub struct Read {
 /// Forget the entries below this index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trim(pub u64);
+
+/// Read decided records as [`Read`] reads entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadRecords {
+    /// The first index.
+    pub from: u64,
+    /// The index after the last one wanted.
+    pub to: u64,
+    /// Bytes of records in the answer; one record always fits.
+    pub max_cost: u64,
+}
+
+/// What is proposed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proposal {
+    /// An entry.
+    Normal(Bytes),
+    /// The end of the configuration.
+    Reconfiguration(Reconfiguration),
+}
+
+/// What became of a proposal that came with a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The configuration in which it was proposed.
+    pub config_id: ConfigId,
+    /// Its token.
+    pub token: Token,
+    /// What became of it.
+    pub result: ProposalResult,
+}
 
 /// A replica's state, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +97,28 @@ pub enum ReplicaMessage {
     Propose(Ask<Propose, ProposalResult>),
     /// End the configuration.
     Reconfigure(Ask<Reconfigure, ProposalResult>),
+    /// Replicate; what becomes of it goes to [`ReplicaComponent::outcomes_to`].
+    ///
+    /// [`ReplicaComponent::outcomes_to`]: super::ReplicaComponent::outcomes_to
+    ProposeWith {
+        /// Comes back with the outcome.
+        token: Token,
+        /// Once one of an attempt was refused, so are all that follow it in the same attempt.
+        attempt: u64,
+        /// What is proposed.
+        proposal: Proposal,
+    },
+    /// Take these decided records, which start at or below the decided index, from elsewhere.
+    LearnDecided {
+        /// The index of the first one.
+        start: u64,
+        /// The records.
+        records: Records,
+        /// A round in which they were chosen, or a later one.
+        round: Ballot,
+    },
+    /// Read decided records.
+    ReadRecords(Ask<ReadRecords, Result<Records, ReadFailure>>),
     /// Read decided entries.
     Read(Ask<Read, Result<ReadBatch, ReadFailure>>),
     /// Forget decided entries.

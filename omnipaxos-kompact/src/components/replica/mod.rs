@@ -10,7 +10,9 @@ mod messages;
 mod waiters;
 
 pub use flusher::FlushMode;
-pub use messages::{Propose, Read, Reconfigure, ReplicaMessage, ReplicaStatus, Trim};
+pub use messages::{
+    Outcome, Proposal, Propose, Read, ReadRecords, Reconfigure, ReplicaMessage, ReplicaStatus, Trim,
+};
 
 use super::health::ReplicaHealth;
 use crate::counters::LogGate;
@@ -23,7 +25,7 @@ use bytes::Bytes;
 use flusher::Flusher;
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::{Ballot, NodeId};
-use omnipaxos_core::paxos::{DecidedEntries, Halted, Paxos, RecoveryStage};
+use omnipaxos_core::paxos::{CatchUp, DecidedEntries, Halted, Paxos, RecoveryStage};
 use omnipaxos_core::storage::{
     ConfigId, Entry, FlushId, PaxosState, Sequence, StopSign, Storage, StorageError,
 };
@@ -68,6 +70,10 @@ where
     pid: NodeId,
     config_id: ConfigId,
     waiters: Waiters,
+    /// Who wants to know what becomes of proposals that come with a token.
+    outcomes: Option<Recipient<Outcome>>,
+    /// The attempt in which a proposal was refused last, and why.
+    refused: Option<(u64, ProposalFailure)>,
     drain_is_scheduled: bool,
     /// Where the indications of decided entries have come to.
     next_index: u64,
@@ -79,6 +85,8 @@ where
     admission: Option<Admission>,
     /// How its recovery from suspect storage stood when it was looked at last.
     recovery: Option<RecoveryStage>,
+    /// What it was too far behind for when it was looked at last.
+    catch_up: Option<CatchUp>,
     refusals: LogGate,
 }
 
@@ -105,6 +113,8 @@ where
             pid: paxos.pid(),
             config_id: paxos.config_id(),
             waiters: Waiters::default(),
+            outcomes: None,
+            refused: None,
             drain_is_scheduled: false,
             next_index: read_from.unwrap_or_else(|| paxos.first_index()),
             promised: paxos.promised(),
@@ -113,9 +123,18 @@ where
             halted: false,
             admission: None,
             recovery: None,
+            catch_up: None,
             refusals: LogGate::default(),
             paxos: Some(paxos),
         }
+    }
+
+    /// Tells `recipient` what becomes of proposals that come with a token. Without a recipient they
+    /// are dropped.
+    #[must_use]
+    pub fn outcomes_to(mut self, recipient: Option<Recipient<Outcome>>) -> Self {
+        self.outcomes = recipient;
+        self
     }
 
     /// Whether the replica is fit to lead, for its election.
@@ -296,7 +315,12 @@ where
         };
         let (promised, leader) = (paxos.promised(), paxos.leader());
         let halted = paxos.halted().filter(|_| !self.halted).cloned();
-        let recovery = paxos.recovery();
+        let (recovery, catch_up) = (paxos.recovery(), paxos.catch_up());
+        if catch_up != self.catch_up {
+            self.catch_up = catch_up;
+            let config_id = self.config_id;
+            self.decided.trigger(ReplicaEvent::Behind { config_id, catch_up });
+        }
         if recovery != self.recovery {
             self.report_recovery(recovery);
         }

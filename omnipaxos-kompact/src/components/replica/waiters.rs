@@ -1,8 +1,9 @@
 //! Who waits for which proposal.
 
+use super::Outcome;
 use crate::ports::{ProposalResult, ReplicaEvent, Token};
-use kompact::prelude::{Fulfillable, KPromise};
-use omnipaxos_core::storage::ProposalId;
+use kompact::prelude::{Fulfillable, KPromise, Recipient};
+use omnipaxos_core::storage::{ConfigId, ProposalId};
 use std::collections::BTreeMap;
 
 /// How the answer to a proposal gets back.
@@ -12,6 +13,8 @@ pub(super) enum Waiter {
     Ask(KPromise<ProposalResult>),
     /// Requested over the port.
     Port(Token),
+    /// Requested with a token, which goes here with the outcome.
+    Token(Token, ConfigId, Recipient<Outcome>),
 }
 
 impl Waiter {
@@ -22,6 +25,10 @@ impl Waiter {
             Waiter::Ask(promise) => {
                 // Whoever asked may have stopped waiting.
                 let _ = promise.fulfil(result);
+                None
+            }
+            Waiter::Token(token, config_id, recipient) => {
+                recipient.tell(Outcome { config_id, token, result });
                 None
             }
             Waiter::Port(token) => Some(ReplicaEvent::Proposed { token, result }),

@@ -1,12 +1,14 @@
 //! The classes of traffic. Each has a router component of its own, with its own queue and its own
 //! buffers, so that heartbeats never wait behind a burst of entries.
 
+use crate::config::OmniPaxosConfig;
 use crate::identity::IdentityMessage;
-use crate::wire::{Kind, Packet};
+use crate::wire::{ClusterId, Kind, Limits, Packet, ServerMail};
 use omnipaxos_core::leader_election::{HeartbeatMessage, NodeId};
 use omnipaxos_core::paxos::Message;
 use omnipaxos_core::storage::ConfigId;
 use std::fmt::Debug;
+use std::net::SocketAddr;
 
 /// A class of traffic between servers.
 pub trait Lane: Send + 'static {
@@ -19,12 +21,26 @@ pub trait Lane: Send + 'static {
     /// Whether its messages come and go only between servers that know each other: in a
     /// configuration that is open, from and to the storages of its members.
     const GATED: bool;
+    /// Whether its messages come from anyone in the cluster: from servers that this one has no
+    /// address for, in no configuration, and without knowing this server's pid.
+    const OPEN: bool = false;
 
     /// The configuration of a message.
     fn config_id(message: &Self::Message) -> ConfigId;
 
     /// Who shall receive a message.
     fn receiver(message: &Self::Message) -> NodeId;
+
+    /// What its packets may hold.
+    fn limits(config: &OmniPaxosConfig) -> Limits {
+        config.limits()
+    }
+
+    /// Where a message goes that is for no known peer.
+    fn address(message: &Self::Message) -> Option<SocketAddr> {
+        let _ = message;
+        None
+    }
 
     /// The message as a packet.
     fn pack(message: Self::Message) -> Packet;
@@ -118,6 +134,55 @@ impl Lane for IdentityLane {
     fn unpack(packet: Packet) -> Option<IdentityMessage> {
         match packet {
             Packet::Identity(message) => Some(message),
+            _ => None,
+        }
+    }
+}
+
+/// Messages between servers, which may be strangers: joins, the history of configurations, and
+/// migration.
+#[derive(Clone, Copy, Debug)]
+pub enum ServerLane {}
+
+impl ServerLane {
+    /// The alias under which the router of a server is reached by those that know its address only.
+    #[must_use]
+    pub fn anybody(cluster_id: ClusterId) -> Vec<String> {
+        vec!["omnipaxos".to_owned(), cluster_id.to_string(), Self::NAME.to_owned()]
+    }
+}
+
+impl Lane for ServerLane {
+    type Message = ServerMail;
+    const KIND: Kind = Kind::Server;
+    const NAME: &'static str = "server";
+    const GATED: bool = false;
+    const OPEN: bool = true;
+
+    /// None in particular.
+    fn config_id(_: &ServerMail) -> ConfigId {
+        0
+    }
+
+    fn limits(config: &OmniPaxosConfig) -> Limits {
+        config.server_limits()
+    }
+
+    fn receiver(message: &ServerMail) -> NodeId {
+        message.packet.to
+    }
+
+    fn address(message: &ServerMail) -> Option<SocketAddr> {
+        message.at
+    }
+
+    fn pack(message: ServerMail) -> Packet {
+        Packet::Server(message.packet)
+    }
+
+    fn unpack(packet: Packet) -> Option<ServerMail> {
+        match packet {
+            Packet::Server(packet) => Some(ServerMail { at: None, packet }),
             _ => None,
         }
     }

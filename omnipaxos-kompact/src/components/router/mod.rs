@@ -3,7 +3,7 @@
 mod lane;
 mod peers;
 
-pub use lane::{HeartbeatLane, IdentityLane, Lane, PaxosLane};
+pub use lane::{HeartbeatLane, IdentityLane, Lane, PaxosLane, ServerLane};
 
 use crate::config::OmniPaxosConfig;
 use crate::counters::{Counters, DropLog, DropReason};
@@ -171,7 +171,8 @@ impl<L: Lane> Router<L> {
 
     fn send(&mut self, message: L::Message) {
         let (config_id, to) = (L::config_id(&message), L::receiver(&message));
-        if !self.peers.knows(to) {
+        let address = L::address(&message);
+        if address.is_none() && !self.peers.knows(to) {
             self.drop_packet(DropReason::NoAddress, to, &"this server has no address");
             return;
         }
@@ -181,10 +182,26 @@ impl<L: Lane> Router<L> {
             return;
         };
         match Frame::encode(self.options.config.cluster_id, storages, L::pack(message)) {
-            Ok(frame) => self.send_frame(to, frame),
+            Ok(frame) => match address {
+                None => self.send_frame(to, frame),
+                Some(address) => self.send_to_stranger(address, to, frame),
+            },
             Err(e @ (EncodeError::TooLong { .. } | EncodeError::Unencodable(_))) => {
                 self.drop_packet(DropReason::Unencodable, to, &e);
             }
+        }
+    }
+
+    /// Nothing is held back for an address that may be anybody's.
+    fn send_to_stranger(&mut self, address: SocketAddr, to: NodeId, frame: Frame) {
+        let alias = ServerLane::anybody(self.options.config.cluster_id);
+        let path: ActorPath = NamedPath::with_socket(Transport::Tcp, address, alias).into();
+        match path.tell_serialised(frame, self) {
+            Ok(()) => self.counters.count_sent(),
+            Err(e) if e.kind() == SerErrorKind::NoBuffersAvailable => {
+                self.drop_packet(DropReason::Overflow, to, &"no buffer is free");
+            }
+            Err(e) => self.drop_packet(DropReason::Unencodable, to, &e),
         }
     }
 
@@ -257,7 +274,7 @@ impl<L: Lane> Router<L> {
     /// which storage. Only then is the body decoded.
     fn receive(&mut self, incoming: Incoming) {
         let Envelope { config_id, from, to, .. } = *incoming.envelope();
-        let limits = self.options.config.limits();
+        let limits = L::limits(&self.options.config);
         if let Err(e) = incoming.check(self.options.config.cluster_id, &limits) {
             return self.refuse(from, &e);
         }
@@ -265,18 +282,19 @@ impl<L: Lane> Router<L> {
             Ok(storages) => storages,
             Err(e) => return self.refuse(from, &e),
         };
-        if to != self.options.pid {
+        if to != self.options.pid && !(L::OPEN && to == 0) {
             return self.drop_packet(DropReason::Receiver, from, &format_args!("it is for {to}"));
         }
         if let Some(other) = storages.to.filter(|to| *to != self.options.storage_id) {
             let why = format_args!("it is for storage {other}");
             return self.drop_packet(DropReason::Receiver, from, &why);
         }
-        if from == self.options.pid || !self.peers.knows(from) {
+        if from == 0 || from == self.options.pid || !(L::OPEN || self.peers.knows(from)) {
             return self.drop_packet(DropReason::Sender, from, &"unknown server");
         }
         match self.configurations.get(&config_id) {
             None if L::GATED => return self.refuse_configuration(config_id, from),
+            None if L::OPEN => {}
             None => self.indicate_unregistered(config_id, from),
             Some(registered) if !registered.nodes.contains(&from) => {
                 let why = format_args!("no member of configuration {config_id}");

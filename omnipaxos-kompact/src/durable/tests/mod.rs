@@ -292,3 +292,35 @@ fn doubt_about_a_next_configuration_ends_once_this_one_is_synchronised_without_a
         drop((sequence, state));
     }
 }
+
+#[test]
+fn the_history_is_replaced_as_a_whole_and_damage_is_found() {
+    let dir = TempDir::new().unwrap();
+    let engine = Engine::create(dir.path(), OWNER, options()).unwrap();
+    assert_eq!(engine.history(), Ok(None));
+    engine.set_history(&[]).unwrap();
+    assert_eq!(engine.history().unwrap().as_deref(), Some(&[][..]));
+    engine.set_history(&[0, 0xab, 7]).unwrap();
+    drop(engine);
+    let engine = open(dir.path());
+    assert_eq!(engine.history().unwrap().as_deref(), Some(&[0, 0xab, 7][..]));
+    let path = dir.path().join("history");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("value 00ab07\n"), "{text}");
+    std::fs::write(&path, text.replace("ab", "ac")).unwrap();
+    assert!(matches!(engine.history(), Err(OpenError::Damaged { .. })));
+}
+
+#[test]
+fn no_storage_is_made_where_a_history_was_left() {
+    let dir = TempDir::new().unwrap();
+    Engine::create(dir.path(), OWNER, options()).unwrap().set_history(&[1]).unwrap();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().is_some_and(|name| name != "history") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let again = Engine::create(dir.path(), OWNER, options());
+    assert!(matches!(again, Err(CreateError::Leftover { .. })));
+}

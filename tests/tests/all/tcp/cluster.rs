@@ -58,7 +58,11 @@ pub(crate) fn loopback() -> SocketAddr {
 const SHOW_LOG: &str = "SHOW_LOG";
 
 pub(crate) fn start_system(listen: SocketAddr) -> KompactSystem {
-    let mut config = kompact_config(listen, TOML).unwrap();
+    start_system_with(listen, TOML)
+}
+
+pub(crate) fn start_system_with(listen: SocketAddr, toml: &str) -> KompactSystem {
+    let mut config = kompact_config(listen, toml).unwrap();
     if std::env::var_os(SHOW_LOG).is_none() {
         let drain = slog_async::Async::default(slog::Discard);
         let logger: KompactLogger = Logger::root_typed(Arc::new(drain.fuse()), o!());

@@ -2,12 +2,12 @@
 
 mod bad_bytes;
 mod basics;
-mod cluster;
+pub(crate) mod cluster;
 mod election;
 mod failures;
 mod identity;
 mod links;
 mod lost_directory;
 mod reconfiguration;
-mod recorder;
+pub(crate) mod recorder;
 mod storage;

@@ -1,0 +1,107 @@
+//! What a program asks of a server.
+
+use super::change::{Change, Seat};
+use super::error::{ChangeError, LogReadError, ProposalError};
+use super::messages::{Changed, LogSlice, ProposeData, ReadLog, ServerRequest, ServerStatus};
+use crate::ports::Stopped;
+use crate::spawn::Answer;
+use bytes::Bytes;
+use kompact::prelude::{ActorRef, Ask, MessageBounds};
+use omnipaxos_core::configurations::Role;
+use omnipaxos_core::leader_election::NodeId;
+use std::net::SocketAddr;
+
+/// Asks one server. Cheap to clone, and to be used from any thread or component.
+///
+/// Changes of membership are answered once the new configuration can decide, or with the reason why
+/// not. They can be asked of any member.
+#[derive(Clone, Debug)]
+pub struct ServerClient {
+    server: ActorRef<ServerRequest>,
+}
+
+impl ServerClient {
+    pub(super) fn new(server: ActorRef<ServerRequest>) -> Self {
+        Self { server }
+    }
+
+    /// Replicates `data`. The answer is its global index, once it is decided, in whichever
+    /// configuration.
+    pub fn propose(&self, data: impl Into<Bytes>) -> Answer<u64, ProposalError> {
+        self.ask(ServerRequest::Propose, ProposeData(data.into()))
+    }
+
+    /// Reads decided entries from the global index `from` on, as many as one batch may hold. Ask
+    /// again from where the answer ends.
+    pub fn read(&self, from: u64) -> Answer<LogSlice, LogReadError> {
+        self.ask(ServerRequest::Read, ReadLog { from })
+    }
+
+    /// The server's state.
+    pub fn status(&self) -> Answer<ServerStatus, Stopped> {
+        self.ask(ServerRequest::Status, ())
+    }
+
+    /// Makes a change.
+    pub fn change(&self, change: Change) -> Answer<Changed, ChangeError> {
+        self.ask(ServerRequest::Change, change)
+    }
+
+    /// From now on the members are these.
+    pub fn reconfigure(&self, seats: Vec<Seat>) -> Answer<Changed, ChangeError> {
+        self.change(Change::Reconfigure(seats))
+    }
+
+    /// Adds a voter that runs at `address`.
+    pub fn add(&self, pid: NodeId, address: SocketAddr) -> Answer<Changed, ChangeError> {
+        self.change(Change::Add(Seat::voter(pid, Some(address))))
+    }
+
+    /// Adds a learner that runs at `address`.
+    pub fn add_learner(&self, pid: NodeId, address: SocketAddr) -> Answer<Changed, ChangeError> {
+        self.change(Change::Add(Seat::learner(pid, Some(address))))
+    }
+
+    /// Removes a member.
+    pub fn remove(&self, pid: NodeId) -> Answer<Changed, ChangeError> {
+        self.change(Change::Remove(pid))
+    }
+
+    /// Puts server `new`, which runs at `address`, in the place of member `old`.
+    pub fn replace(
+        &self,
+        old: NodeId,
+        new: NodeId,
+        address: SocketAddr,
+    ) -> Answer<Changed, ChangeError> {
+        self.change(Change::Replace { old, new, address: Some(address) })
+    }
+
+    /// Lets a learner vote.
+    pub fn promote(&self, pid: NodeId) -> Answer<Changed, ChangeError> {
+        self.change(Change::SetRole { pid, role: Role::Voter })
+    }
+
+    /// Makes a voter a learner.
+    pub fn demote(&self, pid: NodeId) -> Answer<Changed, ChangeError> {
+        self.change(Change::SetRole { pid, role: Role::Learner })
+    }
+
+    /// Lets a voter lead.
+    pub fn transfer_leadership(&self, to: NodeId) -> Answer<Changed, ChangeError> {
+        self.change(Change::TransferLeadership(to))
+    }
+
+    fn ask<Q, T, E>(
+        &self,
+        message: fn(Ask<Q, Result<T, E>>) -> ServerRequest,
+        question: Q,
+    ) -> Answer<T, E>
+    where
+        Q: MessageBounds,
+        T: Send,
+        E: Send,
+    {
+        Answer::new(self.server.ask_with(|promise| message(Ask::new(promise, question))))
+    }
+}

@@ -1,0 +1,9 @@
+//! Servers across configurations, over TCP and on real directories.
+
+mod cluster;
+mod membership;
+mod migration;
+mod missed;
+mod proposals;
+mod recorder;
+mod roles;
