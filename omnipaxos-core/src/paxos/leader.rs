@@ -4,6 +4,7 @@
 //! and `paxos/dispatch.rs`.
 
 mod accept;
+mod barrier;
 mod early;
 mod prepare;
 
@@ -12,6 +13,7 @@ use super::replica::{Fault, Replica};
 use crate::ballot::{Ballot, NodeId};
 use crate::storage::{PaxosState, Records, Sequence};
 use accept::Progress;
+use barrier::Barrier;
 use early::Early;
 use prepare::Promises;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +30,8 @@ pub(super) struct Leading {
     phase: Phase,
     /// Proposals that wait for those before them.
     early: Early,
+    /// A StopSign that waits for the digest of what lies before it.
+    barrier: Option<Barrier>,
     /// Who has answered lately, and for how many ticks that was counted (P7).
     answered: BTreeSet<NodeId>,
     counted: u32,
@@ -77,6 +81,7 @@ impl Leading {
             losses: BTreeMap::new(),
             phase: Phase::Prepare(Promises::new(own)),
             early: Early::default(),
+            barrier: None,
             answered: BTreeSet::new(),
             counted: 0,
             refused_for: n,
@@ -344,10 +349,11 @@ impl Leading {
         let has_room = |r: &Replica<S, P>| {
             r.storage.stop_sign().is_none() && r.storage.tail_cost() < r.limits.max_undecided_bytes
         };
-        while has_room(r)
+        while self.barrier.is_none()
+            && has_room(r)
             && let Some(records) = self.early.take(proposer, r.storage.next_of(proposer))
         {
-            r.append(records)?;
+            self.barrier = barrier::append(r, records)?;
         }
         Ok(())
     }
@@ -374,7 +380,14 @@ impl Leading {
         let Phase::Accept(progress) = &mut self.phase else {
             return Ok(());
         };
-        append_own(r)?;
+        if self.barrier.is_none() {
+            self.barrier = append_own(r)?;
+        }
+        if let Some(barrier) = &mut self.barrier
+            && barrier.advance(r, self.n)?
+        {
+            self.barrier = None;
+        }
         progress.send(r, self.n, &self.sessions)
     }
 
@@ -437,9 +450,9 @@ impl Leading {
 
 /// Appends own proposals, in the frames in which they will be sent. A part of the cap stays free
 /// for what other servers forward.
-fn append_own<S: Sequence, P: PaxosState>(r: &mut Replica<S, P>) -> Result<(), Fault> {
+fn append_own<S: Sequence, P: PaxosState>(r: &mut Replica<S, P>) -> Result<Option<Barrier>, Fault> {
     if r.proposals.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let cap = r.limits.max_undecided_bytes - r.limits.max_undecided_bytes / 4;
     while r.storage.stop_sign().is_none() {
@@ -449,7 +462,9 @@ fn append_own<S: Sequence, P: PaxosState>(r: &mut Replica<S, P>) -> Result<(), F
             break;
         }
         let records = r.proposals.lacking(next, room);
-        r.append(records)?;
+        if let Some(barrier) = barrier::append(r, records)? {
+            return Ok(Some(barrier));
+        }
     }
-    Ok(())
+    Ok(None)
 }

@@ -111,6 +111,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         if to > r.read_from {
             return Err(TrimError::NotTaken { taken: r.read_from });
         }
+        r.digests.trim(to);
         if let Err(error) = r.storage.trim(to) {
             self.halt(Halted::Storage(error));
         }

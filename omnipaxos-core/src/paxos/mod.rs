@@ -4,6 +4,7 @@
 //! `leader` and `follower`, which know nothing of each other; what they share is in `replica`.
 
 mod config;
+mod digests;
 mod dirty;
 mod dispatch;
 mod error;
@@ -44,6 +45,7 @@ use crate::storage::{
     StorageError,
 };
 use bytes::Bytes;
+use digests::Digests;
 use dirty::Dirty;
 use follower::Follower;
 use leader::{Leading, Leads};
@@ -156,6 +158,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             decided_by_all: 0,
             read_from,
             recovery,
+            digests: Digests::default(),
         };
         let follower = Follower::expecting(None);
         let mut paxos = Self {

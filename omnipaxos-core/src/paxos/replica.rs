@@ -1,6 +1,7 @@
 //! What leader and follower share: identity, limits, storage, the way out, and own proposals.
 
 use super::config::PaxosConfig;
+use super::digests::Digests;
 use super::messages::{Body, Message};
 use super::outbox::Outbox;
 use super::proposals::Proposals;
@@ -51,6 +52,8 @@ pub(super) struct Replica<S, P> {
     pub(super) read_from: u64,
     /// What a suspect replica has found out; `None` when this one votes.
     pub(super) recovery: Option<Recovery>,
+    /// Of what is decided.
+    pub(super) digests: Digests,
 }
 
 impl<S: Sequence, P: PaxosState> Replica<S, P> {

@@ -1,5 +1,6 @@
 //! Tests of one replica and of small clusters, message by message and at random.
 
+mod barrier;
 mod chunks;
 mod cluster;
 mod early_sends;
