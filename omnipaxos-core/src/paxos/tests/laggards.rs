@@ -267,13 +267,15 @@ fn a_member_that_missed_the_end_learns_it() {
     assert_eq!(lab, before, "repeated");
 }
 
-/// A leader whose round decides knows it all; one of an older round steps down.
+/// A leader has what earlier rounds have chosen in its log; one of an older round steps down.
 #[test]
 fn a_leader_takes_only_what_a_later_round_has_chosen() {
     let n = ballot(5, 1);
     let mut lab = Lab::leader(far(10), n, &["a"]);
     let before = lab.clone();
-    lab.paxos.learn_decided(0, &records(1, &["x"]), ballot(4, 2)).unwrap();
+    let other = lab.paxos.learn_decided(0, &records(1, &["x"]), ballot(4, 2));
+    assert!(matches!(other, Err(LearnError::Impossible(_))), "{other:?}");
+    lab.paxos.learn_decided(0, &records(1, &["a", "b"]), ballot(4, 2)).unwrap();
     assert_eq!(lab, before);
     lab.paxos.learn_decided(0, &records(1, &["x", "y"]), ballot(6, 2)).unwrap();
     assert!(!lab.paxos.is_leader());
