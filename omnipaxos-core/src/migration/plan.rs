@@ -320,8 +320,8 @@ impl Migration {
         }
     }
 
-    /// The segment that will take longest, of those that somebody else alone is asked for, that are
-    /// `held` by the thief and not here yet.
+    /// What is not here of the segment that will take longest, of those that somebody else alone is
+    /// asked for and that are `held` by the thief. Its answer may be shorter than what it is asked.
     fn slowest(&self, thief: NodeId, held: &Ranges) -> Option<(IndexRange, u64)> {
         let others = self.donors.iter().filter(|(pid, _)| **pid != thief);
         let requests = others.flat_map(|(_, donor)| {
@@ -338,5 +338,9 @@ impl Migration {
             .filter(|(range, _)| held.contains(*range) && !self.held.contains(*range))
             .filter(|(range, _)| alone(*range))
             .max_by_key(|(range, expected)| (*expected, *range))
+            .and_then(|(range, expected)| {
+                let missing = self.held.missing(range).iter().next()?;
+                Some((missing, expected))
+            })
     }
 }

@@ -26,9 +26,7 @@ impl Checker {
         }
         let known = self.members(config_id);
         let same = known.is_some_and(|members| {
-            let leader = configuration.leader.map(|leader| leader.ballot);
-            (&members.voters, &members.learners, members.continued)
-                == (&configuration.nodes, &configuration.learners, leader)
+            (&members.voters, &members.learners) == (&configuration.nodes, &configuration.learners)
         });
         if !same {
             let detail = format!("{who} starts {configuration:?}, others {known:?}");

@@ -15,6 +15,7 @@ mod register;
 mod suspect;
 
 pub use check::{Check, Violation};
+pub use outcomes::Fate;
 pub use register::{History, Operation};
 
 use crate::sim::Disk;

@@ -5,6 +5,17 @@ use super::{Check, Checker, Key, Who};
 use omnipaxos_core::paxos::ProposalOutcome;
 use omnipaxos_core::storage::{ConfigId, ProposalId};
 
+/// What became of a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing yet.
+    Open,
+    /// It is decided.
+    Decided,
+    /// It never will be.
+    Dropped,
+}
+
 impl Checker {
     /// `who` was told what became of its proposal. Returns the proposal's key.
     pub fn outcome(
@@ -76,15 +87,17 @@ impl Checker {
         places.filter(|(config, at)| *config == config_id && *at < decided).count()
     }
 
-    /// What became so far of a proposal that a replica was asked for directly.
+    /// What became of a proposal so far, as its proposer was told.
     #[must_use]
-    pub fn outcome_of(&self, key: Key) -> Option<ProposalOutcome> {
-        self.proposal(key)?.attempts.first()?.outcome
-    }
-
-    /// Where the line in which `key` waits was told that it was decided.
-    #[must_use]
-    pub fn place_of(&self, key: Key) -> Option<(ConfigId, u64)> {
-        self.proposal(key)?.acknowledged
+    pub fn fate(&self, key: Key) -> Fate {
+        let Some(proposal) = self.proposal(key) else { return Fate::Open };
+        if proposal.line.is_some() {
+            return if proposal.acknowledged.is_some() { Fate::Decided } else { Fate::Open };
+        }
+        match proposal.attempts.first().and_then(|attempt| attempt.outcome) {
+            Some(ProposalOutcome::Decided(_)) => Fate::Decided,
+            Some(ProposalOutcome::Dropped) => Fate::Dropped,
+            None => Fate::Open,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What was proposed: by whom, and under which identities.
 
-use super::{Check, Checker, Key, Who};
+use super::{Check, Checker, Key, Who, key_of};
 use omnipaxos_core::paxos::ProposalOutcome;
 use omnipaxos_core::storage::{ConfigId, Entry, ProposalId, StopSign};
 
@@ -16,6 +16,8 @@ pub(super) struct Proposal {
     pub(super) place: Option<(ConfigId, u64)>,
     /// What its line was told.
     pub(super) acknowledged: Option<(ConfigId, u64)>,
+    /// Its line goes nowhere any more.
+    pub(super) given_up: bool,
 }
 
 /// One replica took a proposal.
@@ -60,13 +62,32 @@ impl Checker {
     }
 
     fn submit(&mut self, line: Option<Who>, entry: Entry) -> Key {
-        let (attempts, place, acknowledged) = (Vec::new(), None, None);
-        self.proposals.push(Proposal { entry, line, attempts, place, acknowledged });
+        self.proposals.push(Proposal {
+            entry,
+            line,
+            attempts: Vec::new(),
+            place: None,
+            acknowledged: None,
+            given_up: false,
+        });
         self.proposals.len() as u64
     }
 
+    /// A replica took a proposal that had waited. Returns its key.
+    pub fn again(&mut self, who: Who, config_id: ConfigId, id: ProposalId, entry: &Entry) -> Key {
+        let key = key_of(entry);
+        self.attempted(key, who, config_id, id);
+        key
+    }
+
+    /// Whether a proposal waits, or has waited, in a line.
+    #[must_use]
+    pub fn is_in_line(&self, key: Key) -> bool {
+        self.proposal(key).is_some_and(|proposal| proposal.line.is_some())
+    }
+
     /// A replica of `who` took the proposal `key`.
-    pub fn attempted(&mut self, key: Key, who: Who, config_id: ConfigId, id: ProposalId) {
+    fn attempted(&mut self, key: Key, who: Who, config_id: ConfigId, id: ProposalId) {
         let place = (who.slot, who.incarnation, config_id, id.session, id.number);
         if self.by_id.insert(place, key).is_some() {
             self.fail(Check::AtMostOnce, format!("{who} gives {id} twice"));
@@ -94,11 +115,21 @@ impl Checker {
         }
     }
 
+    /// Nothing more will be said about these proposals.
+    pub fn given_up(&mut self, keys: &[Key]) {
+        for key in keys {
+            if let Some(proposal) = self.proposal_mut(*key) {
+                proposal.given_up = true;
+            }
+        }
+    }
+
     /// What the proposals of `who` that waited in a line, and are not acknowledged, are.
     #[must_use]
     pub fn waiting(&self, who: Who) -> Vec<Key> {
         let open = self.proposals.iter().zip(1..);
-        let open = open.filter(|(p, _)| p.line == Some(who) && p.acknowledged.is_none());
+        let open =
+            open.filter(|(p, _)| p.line == Some(who) && p.acknowledged.is_none() && !p.given_up);
         open.map(|(_, key)| key).collect()
     }
 

@@ -78,11 +78,13 @@ pub enum Plant {
     SecondTerm,
     /// One learner of a configuration is taken for a voter.
     VotingLearner,
+    /// A line is told that decided proposals were dropped.
+    RepeatedLine,
 }
 
 impl Plant {
     /// All of them, each with the number of seeds within which it must be found.
-    pub const ALL: [(Plant, u64); 29] = [
+    pub const ALL: [(Plant, u64); 31] = [
         (Plant::LyingFlush, 10),
         (Plant::TornCommit, 200),
         (Plant::OldPromise, 200),
@@ -112,6 +114,8 @@ impl Plant {
         (Plant::AlteredRecords, 50),
         (Plant::BoastedStage, 50),
         (Plant::DeafDonors, 50),
+        (Plant::VotingLearner, 200),
+        (Plant::RepeatedLine, 50),
     ];
 
     /// What the disks do.
@@ -169,6 +173,7 @@ impl Plant {
             | Plant::SecondTerm
             | Plant::VotingLearner => plan.reconfigurations = plan.reconfigurations.max(2),
             Plant::StaleRead => plan.operations = 12,
+            Plant::RepeatedLine => plan.lines = 100,
             _ => {}
         }
     }

@@ -10,6 +10,7 @@ use super::server::{Node, Process, Server, Settings};
 use super::stats::Stats;
 use crate::checker::{Check, Checker, History, Key, Members};
 use crate::planted::{Plant, Tamper};
+use omnipaxos_core::configurations::Proposals;
 use omnipaxos_core::paxos::NodeId;
 use omnipaxos_core::storage::ConfigId;
 use std::cmp::Reverse;
@@ -56,6 +57,9 @@ impl Ord for Scheduled {
         (self.at, self.turn).cmp(&(other.at, other.turn))
     }
 }
+
+/// Far more events than any run has.
+const MOST_EVENTS: u64 = 1_000_000;
 
 /// One run.
 #[derive(Debug)]
@@ -163,6 +167,9 @@ impl Sim {
             self.now = next.at;
             self.stats.events += 1;
             self.step(next.event);
+            if self.stats.events > MOST_EVENTS {
+                self.checker.fail(Check::Liveness, "there is no end to it");
+            }
             if self.healing.as_ref().is_some_and(Healing::done) {
                 break;
             }
@@ -215,6 +222,7 @@ impl Sim {
             blocks: BTreeMap::new(),
             commands: 0,
             driving: false,
+            line: Proposals::new(self.plan.paxos.max_pending_bytes),
             pipelined,
             lazy,
         });

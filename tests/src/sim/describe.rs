@@ -1,5 +1,7 @@
 //! Messages in the event log: one line each.
 
+use omnipaxos_core::configurations::{ServerBody, ServerMessage};
+use omnipaxos_core::migration::MigrationBody;
 use omnipaxos_core::paxos::{Body, Message};
 use omnipaxos_core::storage::Records;
 use std::fmt;
@@ -76,5 +78,35 @@ impl fmt::Display for Range<'_> {
             write!(f, " {}x{}", run.first, run.count)?;
         }
         Ok(())
+    }
+}
+
+/// Shows a message between the lives of two servers in a few words.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ShownServer<'a>(pub(super) &'a ServerMessage);
+
+impl fmt::Display for ShownServer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ServerMessage { from, to, body } = self.0;
+        write!(f, "{from} -> {to} {}", body.name())?;
+        match body {
+            ServerBody::Hello { newest } => write!(f, " {newest}"),
+            ServerBody::History(part) => write!(
+                f,
+                " {:?}",
+                part.ended.iter().map(|ended| (ended.config_id, ended.len)).collect::<Vec<_>>()
+            ),
+            ServerBody::StageRequest { config_id } => write!(f, " [{config_id}]"),
+            ServerBody::Stage { config_id, stage } => write!(f, " [{config_id}] {stage:?}"),
+            ServerBody::Migration(m) => {
+                write!(f, " [{}]", m.config_id)?;
+                match &m.body {
+                    MigrationBody::Inventory(m) => write!(f, " {:?}", m.held),
+                    MigrationBody::SegmentRequest(m) => write!(f, " {} {}", m.range, m.max_cost),
+                    MigrationBody::Segment(m) => write!(f, " {}", Range(m.start, &m.records)),
+                    _ => Ok(()),
+                }
+            }
+        }
     }
 }

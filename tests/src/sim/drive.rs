@@ -1,12 +1,12 @@
 //! Inputs into replicas and elections, and what comes out of them.
 
 use super::cluster::{Event, Sim};
-use super::describe::Shown;
+use super::describe::{Shown, ShownServer};
 use super::disk::Disk;
 use super::network::Wire;
 use crate::checker::{Check, Who};
 use crate::planted::{Plant, tamper_server};
-use omnipaxos_core::leader_election::{Heartbeat, Leader};
+use omnipaxos_core::leader_election::{BallotLeaderElection, Heartbeat, Leader};
 use omnipaxos_core::paxos::{Body, Message, MessageError, NodeId, ProposalOutcome};
 use omnipaxos_core::storage::{ConfigId, FlushId, ProposalId, StorageError};
 
@@ -26,7 +26,7 @@ impl Sim {
             let Some(node) = self.servers[slot].node(config_id) else {
                 continue;
             };
-            let leader = node.election.tick();
+            let leader = node.election.as_mut().and_then(BallotLeaderElection::tick);
             node.paxos.tick();
             self.lead(slot, config_id, leader);
             self.after_input(slot, config_id);
@@ -76,12 +76,12 @@ impl Sim {
                 let Some(node) = self.servers[slot].node(config_id) else {
                     return self.tell(slot, |life| life.unregistered(config_id, from));
                 };
-                match node.election.handle_message(message) {
+                let Some(election) = &mut node.election else {
+                    return self.odd(&format!("heartbeat from {from} at a learner"));
+                };
+                match election.handle_message(message) {
                     Ok(leader) => self.lead(slot, config_id, leader),
-                    Err(error) => {
-                        let detail = format!("heartbeat from {from}: {error}");
-                        self.checker.fail(Check::HonestPeers, detail);
-                    }
+                    Err(error) => self.odd(&format!("heartbeat from {from}: {error}")),
                 }
                 self.after_input(slot, config_id);
             }
@@ -143,10 +143,12 @@ impl Sim {
         let promised = node.paxos.promised();
         if promised > node.reported {
             node.reported = promised;
-            node.election.handle_promised(promised);
+            if let Some(election) = &mut node.election {
+                election.handle_promised(promised);
+            }
         }
-        if node.paxos.is_leader() {
-            node.election.handle_prepared(promised);
+        if let Some(election) = node.election.as_mut().filter(|_| node.paxos.is_leader()) {
+            election.handle_prepared(promised);
         }
         let recovered = node.recovering && !node.paxos.is_recovering();
         if recovered {
@@ -194,7 +196,8 @@ impl Sim {
         } else {
             node.paxos.get_outgoing_msgs()
         };
-        let heartbeats = node.election.get_outgoing_msgs();
+        let election = node.election.as_mut();
+        let heartbeats = election.map_or_else(Vec::new, BallotLeaderElection::get_outgoing_msgs);
         let (disk, decided) = (node.disk.clone(), node.paxos.decided_index());
         self.decided(who, config_id, decided, &disk);
         self.checker.trimmed(who, config_id, &disk);
@@ -219,6 +222,7 @@ impl Sim {
         self.check_halted(slot, config_id);
         if self.servers[slot].incarnation == who.incarnation {
             self.report(slot, config_id);
+            self.feed(slot);
         }
     }
 
@@ -302,8 +306,11 @@ impl Sim {
             ProposalOutcome::Decided(_) => "outcome Decided",
             ProposalOutcome::Dropped => "outcome Dropped",
         });
-        if let Some(key) = self.checker.outcome(who, config_id, id, outcome) {
-            self.returned(key, config_id, outcome);
+        let Some(key) = self.checker.outcome(who, config_id, id, outcome) else { return };
+        if self.checker.is_in_line(key) {
+            self.line_outcome(who, id, outcome);
+        } else if let ProposalOutcome::Decided(index) = outcome {
+            self.returned(key, config_id, index);
         }
     }
 
@@ -343,10 +350,7 @@ impl Sim {
         if let Wire::Server(message) = &wire {
             let (who, page) = (self.servers[slot].who(), self.servers[slot].book.medium());
             self.checker.told(who, message, page.history.as_ref(), page.retired);
-            self.log.line(
-                self.now,
-                format_args!("{} -> {} {}", message.from, message.to, message.body.name()),
-            );
+            self.log.line(self.now, format_args!("{}", ShownServer(message)));
         }
         match (self.plant, wire) {
             (Some(plant), Wire::Paxos(message)) => {

@@ -202,7 +202,8 @@ impl Sim {
         self.servers[slot].priority = priority;
         let newest = self.newest_node(slot);
         let node = newest.and_then(|config_id| self.servers[slot].node(config_id));
-        node.map(|node| node.election.set_priority(priority)).is_some()
+        let election = node.and_then(|node| node.election.as_mut());
+        election.map(|election| election.set_priority(priority)).is_some()
     }
 
     fn spurious_leader(&mut self, slot: usize) -> bool {
@@ -219,7 +220,9 @@ impl Sim {
         let ballot = Ballot::new(n, priority, owner);
         node.paxos.handle_leader(Leader::new(ballot));
         // As if its election had elected that ballot: it follows none below.
-        node.election.handle_promised(ballot);
+        if let Some(election) = &mut node.election {
+            election.handle_promised(ballot);
+        }
         self.after_input(slot, config_id);
         true
     }

@@ -2,10 +2,9 @@
 
 use super::cluster::{Event, Sim};
 use super::plan::{Plan, TICK};
-use crate::checker::{Check, Key, Members};
+use crate::checker::{Check, Fate, Key, Members};
 use crate::planted::Plant;
 use omnipaxos_core::configurations::History;
-use omnipaxos_core::paxos::ProposalOutcome;
 use omnipaxos_core::storage::ConfigId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +61,9 @@ impl Sim {
         let open = core.iter().flat_map(|slot| {
             let who = self.servers[*slot].who();
             let open = |config_id: &ConfigId| self.checker.unresolved(who, *config_id).len() as u64;
-            configurations.iter().map(open).collect::<Vec<_>>()
+            let process = self.servers[*slot].process.as_ref();
+            let waiting = process.map_or(0, |process| process.line.len() as u64);
+            configurations.iter().map(open).chain([waiting]).collect::<Vec<_>>()
         });
         let bound = self.plan.bound(open.sum());
         self.log.line(self.now, format_args!("heal {core:?}"));
@@ -182,9 +183,10 @@ impl Sim {
 
     fn has_recovered(&mut self, slot: usize, newest: ConfigId, healing: &mut Healing) -> bool {
         let who = self.servers[slot].who();
-        let Some(life) = self.servers[slot].process.as_ref().map(|process| &process.life) else {
+        let Some(process) = &self.servers[slot].process else {
             return false;
         };
+        let (life, waiting) = (&process.life, process.line.len());
         let (retired, stage) = (life.is_retired(), life.stage());
         let knows = life.history().is_some_and(|history| history.newest_id() == newest);
         let mut recovered = true;
@@ -207,12 +209,12 @@ impl Sim {
         if self.servers[slot].node(newest).is_none() {
             return false;
         }
-        let fresh =
-            healing.fresh.get(&(slot, who.incarnation)).map(|key| self.checker.outcome_of(*key));
+        recovered &= waiting == 0;
+        let fresh = healing.fresh.get(&(slot, who.incarnation)).map(|key| self.checker.fate(*key));
         match fresh {
-            Some(Some(ProposalOutcome::Decided(_))) => recovered,
-            Some(None) => false,
-            Some(Some(ProposalOutcome::Dropped)) | None => {
+            Some(Fate::Decided) => recovered,
+            Some(Fate::Open) => false,
+            Some(Fate::Dropped) | None => {
                 if let Some(key) = self.propose(slot, newest) {
                     healing.fresh.insert((slot, who.incarnation), key);
                 }
@@ -223,6 +225,15 @@ impl Sim {
 
     /// The bound has passed: is it done?
     pub(super) fn judge_recovery(&mut self) {
+        for slot in 0..self.servers.len() {
+            let Some(process) = &self.servers[slot].process else { continue };
+            let (in_line, who) = (process.line.len(), self.servers[slot].who());
+            let waiting = self.checker.waiting(who);
+            if waiting.len() != in_line {
+                let detail = format!("{in_line} of {waiting:?} wait at {who}");
+                self.checker.fail(Check::NeverLost, detail);
+            }
+        }
         let Some(healing) = &self.healing else {
             return;
         };
@@ -239,10 +250,11 @@ impl Sim {
                 let life = &process.life;
                 let newest = life.history().map(History::newest_id);
                 states.push(format!(
-                    "{} knows {newest:?}, {:?}{}, fetches {:?}",
+                    "{} knows {newest:?}, {:?}{}, {} in line, fetches {:?}",
                     who.pid,
                     life.stage(),
                     if life.is_retired() { ", retired" } else { "" },
+                    process.line.len(),
                     life.progress().map(|(config_id, progress)| {
                         (config_id, progress.have, progress.total)
                     })

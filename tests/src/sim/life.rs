@@ -3,7 +3,7 @@
 use super::book::Page;
 use super::cluster::{Event, Sim};
 use super::network::Wire;
-use super::shelf::Shelf;
+use super::shelf::{Shelf, digests};
 use crate::checker::{Check, Members};
 use crate::planted::Plant;
 use omnipaxos_core::configurations::{
@@ -144,6 +144,9 @@ impl Sim {
             Command::Retired => {
                 self.stats.path("server retired");
                 self.log.line(now, format_args!("{pid} retires"));
+                if let Some(process) = &mut self.servers[slot].process {
+                    self.checker.given_up(&process.line.give_up());
+                }
                 let (who, page) = (self.servers[slot].who(), self.servers[slot].book.medium());
                 self.checker.retired(who, page.retired, page.history.as_ref());
             }
@@ -162,6 +165,9 @@ impl Sim {
     pub(super) fn tick_life(&mut self, slot: usize) {
         for config_id in self.servers[slot].running() {
             let Some(node) = self.servers[slot].node(config_id) else { continue };
+            if self.plan.digest_bytes > 0 {
+                node.paxos.digest(self.plan.digest_bytes);
+            }
             let (durable, lag) = (node.disk.medium().decided(), node.paxos.catch_up());
             let Some(process) = &mut self.servers[slot].process else { return };
             process.life.stored(config_id, durable);
@@ -238,6 +244,13 @@ impl Sim {
             self.stats.path("log sealed at a server");
             self.log
                 .line(self.now, format_args!("{} has all of {config_id}", self.servers[slot].pid));
+            let known = self.servers[slot].disks.get(&config_id).and_then(|disk| {
+                digests(config_id, &disk.medium()).map(|digests| digests.anchor())
+            });
+            if ended.anchor != known && self.plant.is_none() {
+                let detail = format!("{config_id} is {:?}, not {known:?}", ended.anchor);
+                self.checker.fail(Check::CompleteLogs, detail);
+            }
             let ended = self.plant.map_or(ended.clone(), |plant| plant.ended(ended.clone()));
             self.tell(slot, |life| {
                 // Whether it is possible the checker knows better.
@@ -255,7 +268,7 @@ impl Sim {
             let members = Members {
                 voters: ss.nodes.clone(),
                 learners: ss.learners.clone(),
-                continued: ss.skip_prepare_use_leader.map(|leader| leader.ballot),
+                continued: None,
             };
             self.registered = ss.config_id;
             self.register(self.registered, members);

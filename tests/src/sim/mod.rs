@@ -10,6 +10,7 @@ mod healing;
 mod image;
 mod import;
 mod life;
+mod line;
 mod log;
 mod network;
 mod plan;

@@ -145,8 +145,12 @@ pub struct Plan {
     pub boundaries: bool,
     /// Messages count as such commands.
     pub boundaries_of_messages: bool,
+    /// Bytes that replicas digest a tick; 0 for none before a StopSign.
+    pub digest_bytes: u64,
     /// Donors refuse now and then.
     pub refusals: bool,
+    /// Percent of proposals that wait in a line of their server's where they cannot be made.
+    pub lines: u64,
     /// Bytes of a proposal's payload, at the most, but for a few.
     pub payload: u64,
     /// Whether quorums are of different sizes.
@@ -202,7 +206,9 @@ impl Plan {
             life: life(rng),
             boundaries: reconfigurations > 0 && rng.chance(25),
             boundaries_of_messages: rng.chance(30),
+            digest_bytes: rng.pick(&[0, 100, 1 << 20]).unwrap_or(0),
             refusals: rng.chance(30),
+            lines: rng.pick(&[0, 50, 100]).unwrap_or(50),
             payload: if reconfigurations > 0 && rng.chance(15) { 6000 } else { 24 },
             pids,
         }
@@ -239,7 +245,7 @@ impl Plan {
 
 /// Some of `pids` as voters, the others as learners, mostly none.
 pub(super) fn members(pids: &[NodeId], rng: &mut Rng) -> Members {
-    let learners = if rng.chance(0) { rng.below(pids.len() as u64) as usize } else { 0 };
+    let learners = if rng.chance(30) { rng.below(pids.len() as u64) as usize } else { 0 };
     let (mut voters, learners) = (pids[learners..].to_vec(), pids[..learners].to_vec());
     voters.sort_unstable();
     Members { voters, learners, continued: None }

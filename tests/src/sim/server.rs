@@ -5,10 +5,10 @@ use super::book::Book;
 use super::disk::{Disk, DiskCommit, DiskLog, DiskState};
 use super::import::Import;
 use super::network::Wire;
-use super::shelf::{KnownBlocks, digests};
-use crate::checker::Who;
+use super::shelf::KnownBlocks;
+use crate::checker::{Key, Who};
 use omnipaxos_core::Quorum;
-use omnipaxos_core::configurations::{Configuration, Configurations, Ended};
+use omnipaxos_core::configurations::{Configuration, Configurations, Ended, Proposals};
 use omnipaxos_core::leader_election::{BallotLeaderElection, ElectionConfig};
 use omnipaxos_core::paxos::{Ballot, NodeId, Paxos, PaxosConfig};
 use omnipaxos_core::storage::{ConfigId, Flush, FlushId, StorageError};
@@ -58,6 +58,8 @@ pub(super) struct Process {
     pub(super) driving: bool,
     /// Flushes take time and run beside the replica.
     pub(super) pipelined: bool,
+    /// What it proposes, from one configuration to the next.
+    pub(super) line: Proposals<Key>,
     /// Outputs are taken some time after the inputs, for several of them together.
     pub(super) lazy: bool,
 }
@@ -67,7 +69,8 @@ pub(super) struct Process {
 pub(super) struct Node {
     pub(super) members: Vec<NodeId>,
     pub(super) paxos: Replica,
-    pub(super) election: BallotLeaderElection,
+    /// A learner has none.
+    pub(super) election: Option<BallotLeaderElection>,
     pub(super) disk: Disk,
     pub(super) flushing: Option<Flush<DiskCommit>>,
     /// A flush that ended while the process was paused.
@@ -150,14 +153,19 @@ impl Node {
         let mut config = settings.paxos;
         config.quorum = settings.quorum;
         config.read_from = settings.read_from;
-        let paxos = Paxos::try_with(config_id, pid, peers.clone(), disk.storage(), config);
+        config.learners.clone_from(&configuration.learners);
+        let paxos = Paxos::try_with(config_id, pid, peers, disk.storage(), config);
         let paxos = paxos.map_err(|error| error.to_string())?;
-        let mut config = settings.election;
-        config.quorum = settings.quorum;
-        config.priority = settings.priority;
-        config.promised = paxos.promised();
-        let election = BallotLeaderElection::with(config_id, pid, peers, config);
-        let election = election.map_err(|error| error.to_string())?;
+        let mut election = None;
+        if configuration.nodes.contains(&pid) {
+            let peers = configuration.nodes.iter().copied().filter(|peer| *peer != pid).collect();
+            let mut config = settings.election;
+            config.quorum = settings.quorum;
+            config.priority = settings.priority;
+            config.promised = paxos.promised();
+            let begun = BallotLeaderElection::with(config_id, pid, peers, config);
+            election = Some(begun.map_err(|error| error.to_string())?);
+        }
         let mut node = Self {
             members: configuration.members().collect(),
             reported: paxos.promised(),
@@ -183,7 +191,7 @@ impl Node {
             config_id: self.paxos.config_id(),
             len: medium.end(),
             stop_sign: stop_sign.clone(),
-            anchor: digests(self.paxos.config_id(), &medium).map(|digests| digests.anchor()),
+            anchor: self.paxos.anchor_of_sealed(),
             round: medium.state.as_ref().map_or(Ballot::default(), |state| state.decided_round),
             forced: false,
         })

@@ -54,7 +54,9 @@ impl Sim {
 impl Node {
     /// Tells the election whether this server is fit to lead, and whether its replica votes.
     pub(super) fn set_healthy(&mut self, healthy: bool) {
-        self.election.set_healthy(healthy);
-        self.election.set_voting(!self.paxos.is_recovering());
+        if let Some(election) = &mut self.election {
+            election.set_healthy(healthy);
+            election.set_voting(!self.paxos.is_recovering());
+        }
     }
 }

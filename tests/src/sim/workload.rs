@@ -5,7 +5,7 @@ use super::plan::members;
 use crate::checker::{Check, Key, Members, Operation};
 use crate::planted::Plant;
 use bytes::Bytes;
-use omnipaxos_core::paxos::{ProposalOutcome, ProposeError, Reconfiguration, ReconfigureError};
+use omnipaxos_core::paxos::{ProposeError, Reconfiguration, ReconfigureError};
 use omnipaxos_core::storage::{ConfigId, Entry, StopSign};
 
 impl Sim {
@@ -19,6 +19,10 @@ impl Sim {
         self.schedule(next, Event::Work);
         let slot = self.rng.below(self.servers.len() as u64) as usize;
         let Some(newest) = self.newest_node(slot) else {
+            // Between two configurations, or before the first one.
+            if self.servers[slot].acts() && self.rng.chance(self.plan.lines) {
+                self.queue_up(slot);
+            }
             return;
         };
         let running = self.servers[slot].running();
@@ -45,7 +49,7 @@ impl Sim {
         if self.rng.chance(10) { self.rng.between(2, 20) } else { 1 }
     }
 
-    fn payload(&mut self) -> (Key, Bytes) {
+    pub(super) fn payload(&mut self) -> (Key, Bytes) {
         let key = self.checker.next_key();
         let mut payload = key.to_be_bytes().to_vec();
         let longest = if self.rng.chance(5) { 200 } else { self.plan.payload };
@@ -54,8 +58,11 @@ impl Sim {
         (key, payload.into())
     }
 
-    /// Proposes an entry; the key of it when it was taken.
+    /// Proposes an entry, directly or in its server's line; the key of it when it was taken.
     pub(super) fn propose(&mut self, slot: usize, config_id: ConfigId) -> Option<Key> {
+        if self.rng.chance(self.plan.lines) {
+            return self.queue_up(slot);
+        }
         let (key, payload) = self.payload();
         let who = self.servers[slot].who();
         let node = self.servers[slot].node(config_id)?;
@@ -67,15 +74,19 @@ impl Sim {
                 Some(key)
             }
             Err(error) => {
-                self.stats.path(match error {
-                    ProposeError::Overloaded { .. } => "proposal refused: overloaded",
-                    ProposeError::Reconfiguring { .. } => "proposal refused: reconfiguring",
-                    ProposeError::Sealed { .. } => "proposal refused: sealed",
-                    _ => "proposal refused: otherwise",
-                });
+                self.refused(&error);
                 None
             }
         }
+    }
+
+    pub(super) fn refused(&mut self, error: &ProposeError) {
+        self.stats.path(match error {
+            ProposeError::Overloaded { .. } => "proposal refused: overloaded",
+            ProposeError::Reconfiguring { .. } => "proposal refused: reconfiguring",
+            ProposeError::Sealed { .. } => "proposal refused: sealed",
+            _ => "proposal refused: otherwise",
+        });
     }
 
     /// Proposes a next configuration at any server, in any state; now and then two of them at once.
@@ -221,12 +232,9 @@ impl Sim {
         writes.last().unwrap_or(0)
     }
 
-    /// A proposal has an outcome: where it is an operation, its client hears of it.
-    pub(super) fn returned(&mut self, key: Key, config_id: ConfigId, outcome: ProposalOutcome) {
+    /// A proposal is decided: where it is an operation, its client hears of it.
+    pub(super) fn returned(&mut self, key: Key, config_id: ConfigId, index: u64) {
         let Some(operation) = self.history.operation(key) else {
-            return;
-        };
-        let ProposalOutcome::Decided(index) = outcome else {
             return;
         };
         self.clients.remove(&key);

@@ -354,3 +354,28 @@ fn part_of_a_log_is_verified_in_whole_blocks_and_stored_exactly() {
     let asked: Vec<u64> = (0..300).filter(|at| world.requested[*at as usize] > 0).collect();
     assert_eq!(asked, (bounds[0]..bounds[2]).collect::<Vec<_>>());
 }
+
+/// An answer may be shorter than what was asked: the rest only is asked for again.
+#[test]
+fn m3_whoever_takes_over_is_not_asked_for_what_it_has_sent() {
+    let records = log(1, 100, false, |_| 8);
+    let mut migration = unverified(100);
+    for donor in [1, 2] {
+        migration.add_donor(donor).expect("a donor");
+        migration.handle_message(message(donor, inventory(100, 0))).expect("for it");
+    }
+    let mut answers = 0;
+    for _ in 0..200 {
+        // Donor 2 never answers; donor 1 sends two records at a time.
+        for (to, _, range) in sent(&mut migration) {
+            let Some(range) = range.filter(|_| to == 1) else { continue };
+            assert!(migration.held().missing(range).iter().next() == Some(range), "{range}");
+            let segment = segment(&records, range.from, range.to.min(range.from + 2));
+            migration.handle_message(message(1, segment)).expect("for it");
+            answers += 1;
+        }
+        migration.tick();
+    }
+    assert!(migration.is_done());
+    assert!(answers <= 100, "{answers} answers");
+}
