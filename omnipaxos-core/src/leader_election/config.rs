@@ -27,6 +27,11 @@ pub struct ElectionConfig {
     pub quorum: Option<Quorum>,
     /// The promise that the replica's storage holds at start; default ballot for a new one.
     pub promised: Ballot,
+    /// The ballot of the leader with which this configuration continues the one before (C5): `L`
+    /// starts there. Its owner stands in it, so it must set this only where its replica leads in
+    /// that ballot from its start, which is known right after the replica was created; the others
+    /// may leave it to `promised`.
+    pub continued: Option<Ballot>,
 }
 
 impl Default for ElectionConfig {
@@ -37,6 +42,7 @@ impl Default for ElectionConfig {
             priority: 0,
             quorum: None,
             promised: Ballot::default(),
+            continued: None,
         }
     }
 }

@@ -122,8 +122,22 @@ impl BallotLeaderElection {
             status: Status::default(),
             version: 0,
         };
+        if let Some(ballot) = config.continued {
+            election.continue_from(ballot);
+        }
         election.publish();
         Ok(election)
+    }
+
+    /// C5: the replicas follow `ballot` already.
+    fn continue_from(&mut self, ballot: Ballot) {
+        if ballot < self.leader {
+            return;
+        }
+        self.follow(ballot);
+        if ballot.pid == self.pid {
+            (self.ballot, self.elected, self.prepared) = (ballot, ballot, ballot);
+        }
     }
 
     /// B1: one tick of virtual time; a leader event when one was elected.
@@ -214,6 +228,21 @@ impl BallotLeaderElection {
             self.ballot.priority = priority;
             self.publish();
         }
+    }
+
+    /// Leadership is handed to this server: it stands above `L` at once, if it votes, is fit and
+    /// has its quorum, and does not lead already. A leader event to hand to the replica, as from
+    /// [`tick`](Self::tick); `None` where it cannot stand.
+    ///
+    /// A server with a strictly higher priority takes over again: lower that first.
+    #[must_use = "the replica needs the leader event"]
+    pub fn take_over(&mut self) -> Option<Leader> {
+        if self.ballot.n > 0 || !self.can_stand(&self.view()) {
+            return None;
+        }
+        let event = self.stand();
+        self.publish();
+        event
     }
 
     /// Whether this server is fit to lead; it is at the start.

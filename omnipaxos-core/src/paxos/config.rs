@@ -1,7 +1,7 @@
 //! What a caller can set about a replica.
 
 use super::error::StartError;
-use crate::ballot::NodeId;
+use crate::ballot::{Leader, NodeId};
 use crate::quorum::Quorum;
 
 /// Limits and timeouts of a replica. Bytes are costs: payload plus
@@ -14,6 +14,10 @@ pub struct PaxosConfig {
     pub quorum: Option<Quorum>,
     /// Which of the servers get the log and do not vote: this one, or some of its peers.
     pub learners: Vec<NodeId>,
+    /// The leader that the StopSign before this configuration names (C5): it leads at once, without
+    /// an election and a Prepare, where its storage is new. The same at each member and each start,
+    /// or `None` at all of them. One that does not vote here is ignored.
+    pub continued: Option<Leader>,
     /// Ticks without progress after which something is sent again. At least 1.
     pub resend_ticks: u32,
     /// Ticks after which an idle leader shows itself to its followers; a follower that hears
@@ -54,6 +58,7 @@ impl Default for PaxosConfig {
         Self {
             quorum: None,
             learners: Vec::new(),
+            continued: None,
             resend_ticks: 5,
             keepalive_ticks: 50,
             accept_frame_bytes: 32 << 10,

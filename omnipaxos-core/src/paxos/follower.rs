@@ -90,6 +90,13 @@ impl Follower {
         Self { elected, ..Self::default() }
     }
 
+    /// C5: a follower that is in sync with its leader from the start, in attempt `s`. What the
+    /// leader sent before it was there is lost: it says where it is.
+    pub(super) fn continued(s: SyncSession) -> Self {
+        let due = Some(Due { gap: true });
+        Self { phase: Phase::Synced { s }, due, ..Self::default() }
+    }
+
     /// The leader that this server is in sync with.
     pub(super) fn leader(&self, promised: Ballot) -> Option<NodeId> {
         matches!(self.phase, Phase::Synced { .. }).then_some(promised.pid)

@@ -11,11 +11,11 @@ mod prepare;
 use super::messages::{Accepted, Body, Prepare, Promise, Propose, SyncRequest, SyncSession};
 use super::replica::{Fault, Replica};
 use crate::ballot::{Ballot, NodeId};
-use crate::storage::{PaxosState, Records, Sequence};
+use crate::storage::{FlushId, PaxosState, Records, Sequence};
 use accept::Progress;
 use barrier::Barrier;
 use early::Early;
-use prepare::Promises;
+use prepare::{Adopted, Promises};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a leader knows of its round. All of it is volatile: no ballot is led twice, because its
@@ -25,6 +25,8 @@ pub(super) struct Leading {
     n: Ballot,
     /// The latest Prepare attempt to each peer.
     sessions: BTreeMap<NodeId, SyncSession>,
+    /// The flush that makes this round durable here: no Accept leaves before.
+    own: FlushId,
     /// The latest question of each suspect peer: what it said before is forgotten (S2).
     losses: BTreeMap<NodeId, u64>,
     phase: Phase,
@@ -71,25 +73,46 @@ impl Leading {
     /// L1: `n` is a ballot of this server above everything it has promised.
     pub(super) fn start<S: Sequence, P: PaxosState>(r: &mut Replica<S, P>, n: Ballot) -> Self {
         r.storage.promise(n);
-        let own = r.storage.flushes().covering_now();
         // A ballot whose promise was lost before anybody else gave one may come again (S4): answers
         // to its earlier attempts are told apart.
         let first = (r.storage.state().suspect_session << 32) + 1;
-        let leading = Self {
+        let promises = Promises::new(r.storage.flushes().covering_now());
+        let leading = Self::new(r, n, first, Phase::Prepare(promises));
+        for at in 0..r.peers.len() {
+            leading.send_prepare(r, r.peers[at], None);
+        }
+        leading
+    }
+
+    /// C5: the log is empty at each member, and all of them have promised and accepted `n`, which
+    /// this server has never led before.
+    pub(super) fn continued<S: Sequence, P: PaxosState>(
+        r: &Replica<S, P>,
+        n: Ballot,
+        s: SyncSession,
+    ) -> Self {
+        let adopted = Adopted { round: n, len: 0 };
+        Self::new(r, n, s, Phase::Accept(Progress::continued(r, adopted)))
+    }
+
+    fn new<S: Sequence, P: PaxosState>(
+        r: &Replica<S, P>,
+        n: Ballot,
+        first: SyncSession,
+        phase: Phase,
+    ) -> Self {
+        Self {
             n,
             sessions: r.peers.iter().map(|peer| (*peer, first)).collect(),
+            own: r.storage.flushes().covering_now(),
             losses: BTreeMap::new(),
-            phase: Phase::Prepare(Promises::new(own)),
+            phase,
             early: Early::default(),
             barrier: None,
             answered: BTreeSet::new(),
             counted: 0,
             refused_for: n,
-        };
-        for at in 0..r.peers.len() {
-            leading.send_prepare(r, r.peers[at], None);
         }
-        leading
     }
 
     pub(super) fn ballot(&self) -> Ballot {
@@ -380,6 +403,10 @@ impl Leading {
         let Phase::Accept(progress) = &mut self.phase else {
             return Ok(());
         };
+        // C5: in this round two values for one index would be sent, if it were begun once more.
+        if !r.storage.flushes().ended(self.own) {
+            return Ok(());
+        }
         if self.barrier.is_none() {
             self.barrier = append_own(r)?;
         }

@@ -86,6 +86,9 @@ pub struct Paxos<S, P> {
     halted: Option<Halted>,
 }
 
+/// The attempt in which all members are in sync with a continued leader from their start.
+const CONTINUED_SESSION: SyncSession = 1;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Role {
     Follower(Follower),
@@ -139,10 +142,11 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         // Any will do where none is possible: such a replica halts before it counts.
         let quorum = *checked.as_ref().unwrap_or(&Quorum::majority(1));
         let opened = checked.and_then(|_| Ok(storage.open()?));
+        let fresh = opened == Ok(true);
         let first = storage.first_index();
         let read_from = config.read_from.unwrap_or(first);
         let trimmed = StartError::Trimmed { from: read_from, first };
-        let opened = opened.and(if read_from < first { Err(trimmed) } else { Ok(()) });
+        let opened = opened.map(drop).and(if read_from < first { Err(trimmed) } else { Ok(()) });
         let session = storage.state().session;
         let recovery = storage.state().recovering.then(|| Recovery::new(session));
         let proposals = Proposals::new(pid, session, storage.flushes().covering_now());
@@ -168,7 +172,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             unwritten: 0,
             halted: None,
         };
-        if opened.is_ok() {
+        if opened.is_ok() && !paxos.begin_continued(fresh) {
             for at in 0..paxos.replica.peers.len() {
                 let peer = paxos.replica.peers[at];
                 if let Role::Follower(follower) = &paxos.role {
@@ -177,6 +181,28 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             }
         }
         (paxos, opened)
+    }
+
+    /// C5: enters the round of the continued leader. Whether this replica is in sync with it from
+    /// its start, or leads it.
+    fn begin_continued(&mut self, fresh: bool) -> bool {
+        let r = &mut self.replica;
+        let named = r.limits.continued.filter(|leader| r.is_voter(leader.pid()));
+        let Some(n) = named.map(|leader| leader.ballot) else {
+            return false;
+        };
+        // Whatever else is stored: no round below may ever reach phase Accept.
+        r.storage.promise(n);
+        if !fresh {
+            return false;
+        }
+        r.storage.accept_round(n);
+        self.role = if n.pid == r.pid {
+            Role::Leader(Box::new(Leading::continued(r, n, CONTINUED_SESSION)))
+        } else {
+            Role::Follower(Follower::continued(CONTINUED_SESSION))
+        };
+        true
     }
 
     /// Takes a leader event from this server's leader election, ours or any other. Stale and

@@ -97,9 +97,12 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         (self.sequence, self.paxos_state)
     }
 
-    /// Reads what an earlier opening left and begins a new session.
-    pub(crate) fn open(&mut self) -> Result<(), StorageError> {
-        self.state = self.paxos_state.load()?.unwrap_or_default();
+    /// Reads what an earlier opening left and begins a new session. Whether there was nothing: no
+    /// opening has ever been flushed.
+    pub(crate) fn open(&mut self) -> Result<bool, StorageError> {
+        let stored = self.paxos_state.load()?;
+        let empty = stored.is_none();
+        self.state = stored.unwrap_or_default();
         self.flushes = Flushes::default();
         let (first, end) = (self.first_index(), self.end_index());
         let State { promised, accepted_round, decided, decided_round, session, .. } = self.state;
@@ -145,7 +148,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             self.paxos_state.commit()?.run()?;
         }
         self.write_state();
-        Ok(())
+        Ok(empty && !suspect && first == end)
     }
 
     /// Others have synchronised this replica: it votes again.

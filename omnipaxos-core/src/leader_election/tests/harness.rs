@@ -142,6 +142,10 @@ impl Cluster {
         server.config.promised = server.promised;
         let election = BallotLeaderElection::with(CONFIG, pid, peers, server.config.clone());
         server.election = Some(election.unwrap());
+        // Its replica leads from its start only once.
+        if let Some(ballot) = server.config.continued.take() {
+            server.promised = ballot;
+        }
         server.last = None;
     }
 
@@ -149,6 +153,14 @@ impl Cluster {
     pub(super) fn poke(&mut self, pid: NodeId, change: impl FnOnce(&mut BallotLeaderElection)) {
         change(self.servers.get_mut(&pid).unwrap().election.as_mut().unwrap());
         self.send(pid);
+    }
+
+    /// Hands the leadership to a server.
+    pub(super) fn take_over(&mut self, pid: NodeId) -> bool {
+        let election = self.servers.get_mut(&pid).unwrap().election.as_mut().unwrap();
+        let leader = election.take_over();
+        self.after(pid, leader);
+        leader.is_some()
     }
 
     pub(super) fn cut_one_way(&mut self, from: NodeId, to: NodeId) {

@@ -1,6 +1,7 @@
 //! Tests of the election: one per line of the protocol, the paper's partitions, preferences,
 //! hostile input, and dice.
 
+mod continued;
 mod harness;
 mod hostile;
 mod lines;

@@ -65,6 +65,18 @@ impl Progress {
         Self { adopted, peers: r.peers.iter().map(|pid| (*pid, peer(pid))).collect() }
     }
 
+    /// C5: all peers are in sync, with an empty log.
+    pub(super) fn continued<S: Sequence, P: PaxosState>(
+        r: &Replica<S, P>,
+        adopted: Adopted,
+    ) -> Self {
+        let mut progress = Self::new(r, adopted, &BTreeSet::new());
+        for peer in progress.peers.values_mut() {
+            peer.link = Link::Synced(Flow::after_sync(0, 0, 0));
+        }
+        progress
+    }
+
     pub(super) fn forget(&mut self, peer: NodeId) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.link = Link::Unpromised;

@@ -3,6 +3,7 @@
 mod barrier;
 mod chunks;
 mod cluster;
+mod continued;
 mod early_sends;
 mod every_message;
 mod failures;

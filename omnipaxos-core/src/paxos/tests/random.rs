@@ -47,6 +47,10 @@ impl Run {
         if pids.len() > 2 && rng.chance(30) {
             config.learners = pids[pids.len() - 1 - rng.below(2) as usize..].to_vec();
         }
+        if rng.chance(40) {
+            let leader = pids[rng.below(pids.len() as u64) as usize];
+            config.continued = Some(Leader::new(Ballot::new(1, 0, leader)));
+        }
         let cluster = Cluster::new(&pids, config);
         let (loss, duplication) = (rng.below(30), rng.below(20));
         let reconfigure = rng.chance(30);

@@ -392,6 +392,23 @@ fn open_and_flush(disk: Storage<MemorySequence, Forgetful>) -> (State, Forgetful
     (disk.state().clone(), disk.into_parts().1)
 }
 
+/// What leads a round without a Prepare because its storage is new must not take a lost first flush
+/// for that.
+#[test]
+fn storage_is_new_only_before_its_first_flush() {
+    let new =
+        |backend: &Forgetful| Storage::with(MemorySequence::new(), backend.clone()).open().unwrap();
+    let mut backend = Forgetful::default();
+    assert!(new(&backend));
+    let lost = Forgetful { suspect: true, ..backend.clone() };
+    assert!(!new(&lost));
+    backend = open_and_flush(Storage::with(MemorySequence::new(), Forgetful::default())).1;
+    assert!(!new(&backend));
+    let mut used = MemorySequence::new();
+    used.append(build(&[(id(1, 1, 1), entry("a"))])).unwrap();
+    assert!(!Storage::with(used, Forgetful::default()).open().unwrap());
+}
+
 #[test]
 fn a_session_is_never_used_twice_whichever_last_flushes_go_missing() {
     // Each opening: does the flush that was run last go missing before it?
