@@ -7,3 +7,4 @@ mod missed;
 mod proposals;
 mod recorder;
 mod roles;
+mod strangers;

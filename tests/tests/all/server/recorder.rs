@@ -33,7 +33,6 @@ pub(crate) struct Recorded {
     pub(crate) migrated: Vec<(ConfigId, u64, u64)>,
     pub(crate) retired: bool,
     pub(crate) halted: Option<String>,
-    pub(crate) others: Vec<ServerEvent>,
     /// What was wrong with the stream.
     pub(crate) faults: Vec<String>,
 }
@@ -67,7 +66,7 @@ impl Recorded {
             }
             ServerEvent::Retired => self.retired = true,
             ServerEvent::Halted { reason } => self.halted = Some(reason.to_string()),
-            other => self.others.push(other),
+            _ => {}
         }
     }
 }
