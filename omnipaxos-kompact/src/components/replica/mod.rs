@@ -39,6 +39,10 @@ const BATCHES_PER_DRAIN: u32 = 8;
 /// Flushes that may follow one another within one drain.
 const FLUSHES_PER_DRAIN: u32 = 8;
 
+/// Bytes of the log that are hashed in one tick: little enough to be no burden where all of it has
+/// to be read again after a restart.
+const DIGEST_BYTES: u64 = 256 << 10;
+
 /// How a replica component runs its replica.
 #[derive(Clone, Debug)]
 pub struct ReplicaOptions {
@@ -179,6 +183,8 @@ where
         self.schedule_once(tick, |this, _| {
             if let Some(paxos) = &mut this.paxos {
                 paxos.tick();
+                // So that a reconfiguration does not wait for it.
+                let _ = paxos.digest(DIGEST_BYTES);
                 this.schedule_tick();
                 this.mark_dirty();
             }

@@ -196,15 +196,22 @@ impl<E: ServerStorage> Driver<E> {
     fn serve(&mut self, request: &MigrationMessage) {
         let config_id = request.config_id;
         let max_cost = self.router.config().segment;
-        let digests = self.digests.get(&config_id);
+        if self.logs.contains_key(&config_id) && !self.digests.contains_key(&config_id) {
+            self.digests.insert(config_id, BlockDigests::new(config_id));
+            self.push_digests();
+        }
+        let blocks = self.digests.get(&config_id).map_or(&[][..], BlockDigests::closed);
+        let ended = self.life.history().and_then(|history| history.ended(config_id));
+        let verified = ended.is_some_and(|ended| ended.anchor.is_some());
         let donor = self.logs.get(&config_id).map(|place| {
-            let (first, end) = place.bounds().unwrap_or_else(|| self.bounds_of(config_id));
-            let blocks = digests.map_or(&[][..], BlockDigests::closed);
+            let (first, mut end) = place.bounds().unwrap_or_else(|| self.bounds_of(config_id));
+            if verified {
+                // What nobody could check is not held yet.
+                end = end.min(blocks.last().map_or(0, |block| block.end));
+            }
             Donor { place, first, end, blocks }
         });
-        let answer = self.life.answer(request, donor.as_ref(), max_cost);
-        self.digests.entry(config_id).or_insert_with(|| BlockDigests::new(config_id));
-        match answer {
+        match self.life.answer(request, donor.as_ref(), max_cost) {
             Ok(message) => self.send(message.to, ServerTalk::Life(message.body)),
             Err(reason) => debug!(
                 self.system.logger(), "request not answered";

@@ -11,13 +11,14 @@ use omnipaxos_kompact::config::OmniPaxosConfig;
 use omnipaxos_kompact::durable::{Engine, OpenError, Options, Owner};
 use omnipaxos_kompact::ports::Stopped;
 use omnipaxos_kompact::server::{
-    ChangeError, Changed, PreparedServer, ProposalError, ServerClient, ServerHandle, ServerSpec,
-    ServerStatus, Start,
+    ChangeError, Changed, LogRequest, PreparedServer, ProposalError, ServerClient, ServerHandle,
+    ServerSpec, ServerStatus, Start,
 };
 use omnipaxos_kompact::spawn::Answer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Settings that make servers settle within a test.
@@ -33,6 +34,7 @@ pub(crate) struct Node {
     pub(crate) system: KompactSystem,
     pub(crate) handle: ServerHandle,
     pub(crate) records: Records,
+    recorder: Arc<Component<Recorder>>,
     dir: TempDir,
     toml: String,
 }
@@ -73,30 +75,50 @@ impl Node {
 
     /// As [`start`](Self::start), with more settings.
     pub(crate) fn start_with(pid: NodeId, start: Start, settings: &str) -> Self {
-        let dir = TempDir::new().unwrap();
-        let engine = Engine::create(dir.path(), owner(pid), options()).unwrap();
-        let toml = format!("{TOML}{QUICK}{settings}");
-        Self::run(pid, start, dir, engine, loopback(), toml)
+        Self::start_on(pid, start, format!("{TOML}{QUICK}{settings}"))
+    }
+
+    /// As [`start`](Self::start), with these settings.
+    pub(crate) fn start_on(pid: NodeId, start: Start, toml: String) -> Self {
+        Self::create(pid, toml).run(start, |spec| spec)
+    }
+
+    /// A server whose user is told so many bytes at a time.
+    pub(crate) fn paced(pid: NodeId, start: Start, bytes: u64) -> Self {
+        Self::create(pid, format!("{TOML}{QUICK}")).run(start, |spec| spec.pace(bytes))
     }
 
     /// A server whose directory is new, which listens at `listen`.
     pub(crate) fn start_at(pid: NodeId, start: Start, listen: SocketAddr) -> Self {
-        let dir = TempDir::new().unwrap();
-        let engine = Engine::create(dir.path(), owner(pid), options()).unwrap();
-        Self::run(pid, start, dir, engine, listen, format!("{TOML}{QUICK}"))
+        let remains = Self::create(pid, format!("{TOML}{QUICK}"));
+        Remains { address: listen, ..remains }.run(start, |spec| spec)
     }
 
-    fn run(
+    /// A new directory.
+    fn create(pid: NodeId, toml: String) -> Remains {
+        let dir = TempDir::new().unwrap();
+        Engine::create(dir.path(), owner(pid), options()).unwrap();
+        Remains { pid, dir, address: loopback(), toml }
+    }
+
+    /// Stops the server and starts another one over its storage, in the same system.
+    pub(crate) fn stop_and_start(self) -> Self {
+        let Self { pid, system, handle, dir, toml, .. } = self;
+        handle.stop().unwrap();
+        Self::run_in(system, pid, Start::Resume, dir, toml, |spec| spec)
+    }
+
+    fn run_in(
+        system: KompactSystem,
         pid: NodeId,
         start: Start,
         dir: TempDir,
-        engine: Engine,
-        listen: SocketAddr,
         toml: String,
+        more: impl FnOnce(ServerSpec<Engine>) -> ServerSpec<Engine>,
     ) -> Self {
-        let system = start_system_with(listen, &toml);
+        let engine = open(dir.path(), pid);
         let config = OmniPaxosConfig::from_config(system.config()).unwrap();
-        let spec = ServerSpec::new(pid, config, engine, start);
+        let spec = more(ServerSpec::new(pid, config, engine, start));
         let prepared = PreparedServer::prepare(&system, spec).unwrap();
         let records = Records::default();
         let of_recorder = records.clone();
@@ -104,7 +126,11 @@ impl Node {
         system.start_notify(&recorder).wait_timeout(DEADLINE).unwrap();
         prepared.subscribe(&recorder);
         let handle = prepared.start().unwrap();
-        Self { pid, system, handle, records, dir, toml }
+        Self { pid, system, handle, records, recorder, dir, toml }
+    }
+
+    pub(crate) fn request(&self, request: LogRequest) {
+        self.recorder.actor_ref().tell(request);
     }
 
     pub(crate) fn client(&self) -> ServerClient {
@@ -136,9 +162,21 @@ impl Node {
 impl Remains {
     /// Starts the server again, where it was.
     pub(crate) fn restart(self) -> Node {
+        self.run(Start::Resume, |spec| spec)
+    }
+
+    /// The same, for a user that has processed everything below this global index.
+    pub(crate) fn restart_from(self, index: u64) -> Node {
+        self.run(Start::Resume, |spec| spec.deliver_from(index))
+    }
+
+    fn run(
+        self,
+        start: Start,
+        more: impl FnOnce(ServerSpec<Engine>) -> ServerSpec<Engine>,
+    ) -> Node {
         let Self { pid, dir, address, toml } = self;
-        let engine = open(dir.path(), pid);
-        Node::run(pid, Start::Resume, dir, engine, address, toml)
+        Node::run_in(start_system_with(address, &toml), pid, start, dir, toml, more)
     }
 
     pub(crate) fn elsewhere(self) -> Self {

@@ -1,12 +1,13 @@
 //! Servers that die while a log is on its way to a new one.
 
-use crate::server::cluster::{Cluster, Node, changed};
+use crate::server::cluster::{Cluster, Node, changed, decided};
 use crate::tcp::cluster::eventually;
 use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_kompact::server::{Change, Seat, Start};
 
-/// So much that it takes a while in small segments.
-const ENTRIES: u64 = 100_000;
+/// So much that it takes a while in small segments: 30 MB.
+const ENTRIES: u64 = 60_000;
+const BYTES: usize = 500;
 
 /// Small segments, one at a time, almost in order.
 const SLOW: &str = "segment = 4096\nmigration-window = 1\nmigration-ahead = 65536\n";
@@ -15,7 +16,16 @@ const SLOW: &str = "segment = 4096\nmigration-window = 1\nmigration-ahead = 6553
 fn cluster() -> Cluster {
     let mut cluster = Cluster::grown(3);
     for start in (0..ENTRIES).step_by(10_000) {
-        cluster.propose(1 + start / 10_000 % 3, start..start + 10_000);
+        let node = cluster.node(1 + start / 10_000 % 3);
+        let propose = |n: u64| {
+            let mut data = n.to_le_bytes().to_vec();
+            data.resize(BYTES, 0);
+            (n, node.client().propose(data))
+        };
+        let answers: Vec<_> = (start..start + 10_000).map(propose).collect();
+        for (number, answer) in answers {
+            decided(number, answer);
+        }
     }
     let contact = cluster.any().address();
     cluster.add(Node::start_with(4, Start::Join { contact, role: None }, SLOW));

@@ -8,3 +8,4 @@ mod proposals;
 mod recorder;
 mod roles;
 mod strangers;
+mod stream;

@@ -1,8 +1,9 @@
-//! Learners.
+//! Learners, and who leads.
 
 use crate::server::cluster::{Cluster, changed};
 use crate::tcp::cluster::eventually;
 use omnipaxos_core::configurations::Role;
+use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_kompact::server::ChangeError;
 
 #[test]
@@ -49,4 +50,17 @@ fn a_learner_is_in_no_quorum() {
     crate::server::cluster::decided(10, waits);
     crate::server::cluster::decided(11, waits_too);
     cluster.same_log(&[1, 2, 3, 4], 0..12);
+}
+#[test]
+fn leadership_is_transferred_to_a_named_server() {
+    let cluster = Cluster::grown(3);
+    cluster.propose(1, 0..10);
+    for to in [3, 1, 2, 2] {
+        let asked: NodeId = to % 3 + 1;
+        let done = changed(cluster.node(asked).client().transfer_leadership(to)).unwrap();
+        assert_eq!(done.leader, Some(to));
+        eventually("all follow it", || cluster.leader() == to);
+    }
+    cluster.propose(3, 10..20);
+    cluster.same_log(&[1, 2, 3], 0..20);
 }
