@@ -26,7 +26,10 @@ impl Checker {
         }
         let known = self.members(config_id);
         let same = known.is_some_and(|members| {
-            (&members.voters, &members.learners) == (&configuration.nodes, &configuration.learners)
+            let leader = configuration.leader.map(|leader| leader.ballot);
+            let leader = leader.filter(|ballot| members.voters.contains(&ballot.pid));
+            (&members.voters, &members.learners, members.continued)
+                == (&configuration.nodes, &configuration.learners, leader)
         });
         if !same {
             let detail = format!("{who} starts {configuration:?}, others {known:?}");

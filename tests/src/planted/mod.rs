@@ -84,7 +84,7 @@ pub enum Plant {
 
 impl Plant {
     /// All of them, each with the number of seeds within which it must be found.
-    pub const ALL: [(Plant, u64); 31] = [
+    pub const ALL: [(Plant, u64); 32] = [
         (Plant::LyingFlush, 10),
         (Plant::TornCommit, 200),
         (Plant::OldPromise, 200),
@@ -114,6 +114,7 @@ impl Plant {
         (Plant::AlteredRecords, 50),
         (Plant::BoastedStage, 50),
         (Plant::DeafDonors, 50),
+        (Plant::SecondTerm, 200),
         (Plant::VotingLearner, 200),
         (Plant::RepeatedLine, 50),
     ];

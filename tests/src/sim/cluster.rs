@@ -263,6 +263,9 @@ impl Sim {
         self.checker.started(who, config_id, from_first, &disk);
         match Node::start(&configuration, pid, disk, settings) {
             Ok(node) => {
+                if node.paxos.is_leader() {
+                    self.stats.path("leader continues in the next configuration");
+                }
                 if let Some(process) = &mut server.process {
                     process.nodes.insert(config_id, node);
                 }

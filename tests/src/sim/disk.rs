@@ -172,13 +172,6 @@ impl Disk {
         Ref::filter_map(self.0.borrow(), |store| store.lost.as_deref()).ok()
     }
 
-    /// The state is gone, the log is not (a planted fault).
-    pub fn forget_state(&self) {
-        let mut store = self.0.borrow_mut();
-        store.medium.state = None;
-        store.cache.state = None;
-    }
-
     /// How many more entries fit.
     pub fn set_room(&self, room: Option<u64>) {
         self.0.borrow_mut().room = room;

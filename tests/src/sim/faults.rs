@@ -66,6 +66,7 @@ impl Sim {
             Fault::Reconfigure => self.reconfigure(slot),
             Fault::Reconnect => self.reconnect(slot),
             Fault::LostFlush => self.lose_flush(slot),
+            Fault::TakeOver => self.take_over(slot),
         }
     }
 
@@ -204,6 +205,19 @@ impl Sim {
         let node = newest.and_then(|config_id| self.servers[slot].node(config_id));
         let election = node.and_then(|node| node.election.as_mut());
         election.map(|election| election.set_priority(priority)).is_some()
+    }
+
+    fn take_over(&mut self, slot: usize) -> bool {
+        let Some(config_id) = self.newest_node(slot) else {
+            return false;
+        };
+        let node = self.servers[slot].node(config_id);
+        let Some(leader) = node.and_then(|node| node.election.as_mut()?.take_over()) else {
+            return false;
+        };
+        self.lead(slot, config_id, Some(leader));
+        self.after_input(slot, config_id);
+        true
     }
 
     fn spurious_leader(&mut self, slot: usize) -> bool {

@@ -208,7 +208,8 @@ impl Sim {
         if self.plant == Some(Plant::SecondTerm)
             && leads.is_some_and(|leader| leader.ballot == disk.medium().promised())
         {
-            disk.forget_state();
+            self.servers[slot].disks.remove(&config_id);
+            self.disk_of(slot, config_id);
         }
         let server = &mut self.servers[slot];
         server.started.insert(config_id, configuration.clone());
@@ -265,10 +266,12 @@ impl Sim {
     /// Registers each configuration that a decided StopSign names.
     pub(super) fn register_next(&mut self) {
         while let Some(ss) = self.checker.stop_sign(self.registered) {
+            let continued = ss.skip_prepare_use_leader;
+            let continued = continued.filter(|leader| ss.nodes.contains(&leader.pid()));
             let members = Members {
                 voters: ss.nodes.clone(),
                 learners: ss.learners.clone(),
-                continued: None,
+                continued: continued.map(|leader| leader.ballot),
             };
             self.registered = ss.config_id;
             self.register(self.registered, members);

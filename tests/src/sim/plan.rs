@@ -52,13 +52,15 @@ pub enum Fault {
     Reconfigure,
     /// A replica is told that a link was re-established.
     Reconnect,
+    /// Leadership is handed to a server.
+    TakeOver,
     /// A process ends, and the flush of its disk that was acknowledged last is lost.
     LostFlush,
 }
 
 impl Fault {
     /// All of them, but for a lost flush, which a seed picks by itself.
-    pub const ALL: [Fault; 17] = [
+    pub const ALL: [Fault; 18] = [
         Fault::Crash,
         Fault::Pause,
         Fault::Partition,
@@ -76,6 +78,7 @@ impl Fault {
         Fault::Spurious,
         Fault::Reconfigure,
         Fault::Reconnect,
+        Fault::TakeOver,
     ];
 
     /// Its name in logs and summaries.
@@ -99,6 +102,7 @@ impl Fault {
             Fault::Spurious => "spurious leader",
             Fault::Reconfigure => "reconfigure",
             Fault::Reconnect => "reconnected",
+            Fault::TakeOver => "leadership handed over",
             Fault::LostFlush => "last flush lost",
         }
     }

@@ -154,6 +154,7 @@ impl Node {
         config.quorum = settings.quorum;
         config.read_from = settings.read_from;
         config.learners.clone_from(&configuration.learners);
+        config.continued = configuration.leader;
         let paxos = Paxos::try_with(config_id, pid, peers, disk.storage(), config);
         let paxos = paxos.map_err(|error| error.to_string())?;
         let mut election = None;
@@ -163,6 +164,8 @@ impl Node {
             config.quorum = settings.quorum;
             config.priority = settings.priority;
             config.promised = paxos.promised();
+            let continued = configuration.leader.map(|leader| leader.ballot);
+            config.continued = continued.filter(|n| n.pid == pid && paxos.is_leader());
             let begun = BallotLeaderElection::with(config_id, pid, peers, config);
             election = Some(begun.map_err(|error| error.to_string())?);
         }
