@@ -83,6 +83,9 @@ impl Configuration {
         if n.pid == who.pid && self.void.remove(&n) {
             self.ballots.remove(&n);
         }
+        if !self.members.voters.contains(&who.pid) {
+            return Some((Check::OneLeaderPerBallot, format!("{n} is led by a learner")));
+        }
         let leader = *self.ballots.entry(n).or_insert(who);
         (leader != who || n.pid != who.pid)
             .then(|| (Check::OneLeaderPerBallot, format!("{n} is led by {leader}")))
