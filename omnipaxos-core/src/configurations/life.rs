@@ -74,7 +74,7 @@ pub(super) struct Polls {
     /// Who was told of a newer configuration, or asked about one, because of a message of a replica
     /// since the last tick that is a multiple of `poll_ticks`.
     pub(super) told: BTreeSet<NodeId>,
-    /// Who has told something new, and may know more.
+    /// Who may know more and is to be asked.
     pub(super) ask: BTreeSet<NodeId>,
 }
 

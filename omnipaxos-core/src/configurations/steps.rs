@@ -23,13 +23,13 @@ impl Configurations {
             return;
         }
         self.count_sealed();
-        self.ask_on();
         self.start();
         self.fetch();
         self.stop();
         self.retire();
         self.tell_stage();
         self.poll();
+        self.ask_on();
     }
 
     pub(super) fn send(&mut self, to: NodeId, body: ServerBody) {
@@ -186,14 +186,13 @@ impl Configurations {
                 let stage = self.stages.get(&pid).copied().unwrap_or_default();
                 if !matches!(stage, Stage::Synced { .. }) {
                     ask.remove(&pid);
+                    self.polls.ask.remove(&pid);
                     self.send(pid, ServerBody::StageRequest { config_id });
                 }
             }
         }
         if self.leader.is_none() {
-            for pid in ask {
-                self.say_hello(pid);
-            }
+            self.polls.ask.append(&mut ask);
         }
     }
 

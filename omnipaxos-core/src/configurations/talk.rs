@@ -133,7 +133,7 @@ impl Configurations {
         Ok(())
     }
 
-    /// Whoever told something new may know more.
+    /// Whoever told something new may know more, and so may those whose turn it is.
     pub(super) fn ask_on(&mut self) {
         while let Some(pid) = self.polls.ask.pop_first() {
             self.say_hello(pid);

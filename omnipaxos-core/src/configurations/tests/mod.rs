@@ -3,7 +3,9 @@
 mod agreed;
 mod changes;
 mod crashes;
+mod history;
 mod hostile;
 mod lines;
+mod proposals;
 mod random;
 mod world;
