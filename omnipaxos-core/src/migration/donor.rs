@@ -47,6 +47,8 @@ pub(super) struct Holding {
     pub(super) snapshot: Option<SnapshotOffer>,
     /// The tick at which it said so.
     pub(super) told: u64,
+    /// How many times in a row it had nothing new to say.
+    pub(super) repeats: u32,
 }
 
 /// One donor. Ticks are those of the migration.
@@ -272,8 +274,19 @@ impl Donor {
 
     pub(super) fn told(&mut self, inventory: Inventory, now: u64) {
         let Inventory { held, first, blocks_end, snapshot } = inventory;
-        let held = held.into_iter().collect();
-        self.holding = Some(Holding { held, first, blocks_end, snapshot, told: now });
+        let held: Ranges = held.into_iter().collect();
+        let before = self.holding.take().filter(|before| before.held == held);
+        let repeats = before.map_or(0, |before| before.repeats.saturating_add(1));
+        self.holding = Some(Holding { held, first, blocks_end, snapshot, told: now, repeats });
+    }
+
+    /// Whether it is time to ask what it holds by now: soon where it had something new last time,
+    /// after `most` ticks at the latest.
+    pub(super) fn may_have_more(&self, now: u64, most: u64) -> bool {
+        self.holding.as_ref().is_some_and(|holding| {
+            let wait = 1u64.checked_shl(holding.repeats).unwrap_or(most).min(most);
+            now.saturating_sub(holding.told) >= wait
+        })
     }
 
     /// It does not hold `range` after all.

@@ -7,6 +7,9 @@ use crate::ballot::NodeId;
 use crate::digest::{Anchor, Block, block_digest, chain_digest, check_blocks};
 use crate::storage::{ConfigId, Records};
 
+/// Blocks in a stripe.
+const STRIPE_BLOCKS: usize = 4;
+
 /// What is known of the blocks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum List {
@@ -104,13 +107,19 @@ impl List {
         (from < to).then_some(IndexRange::new(from, to))
     }
 
-    /// The start of the block that holds `index`.
-    pub(super) fn align(&self, index: u64) -> u64 {
+    /// The number and the bounds of the stripe that holds `index`: a few blocks, about as much as one
+    /// request asks for; `entries` records where blocks are not known.
+    pub(super) fn stripe(&self, index: u64, entries: u64) -> (u64, IndexRange) {
         let blocks = self.known();
-        match blocks.partition_point(|block| block.end <= index) {
-            _ if blocks.is_empty() => index,
-            at => start_of(blocks, at),
+        if blocks.is_empty() {
+            let number = index / entries;
+            let from = number.saturating_mul(entries);
+            return (number, IndexRange::new(from, from.saturating_add(entries)));
         }
+        let number = blocks.partition_point(|block| block.end <= index) / STRIPE_BLOCKS;
+        let first = number * STRIPE_BLOCKS;
+        let to = blocks.get(first + STRIPE_BLOCKS - 1).map_or(u64::MAX, |block| block.end);
+        (number as u64, IndexRange::new(start_of(blocks, first), to))
     }
 
     /// The end of the last block that ends at most `bytes` beyond `from`, and of one at least;

@@ -1,6 +1,6 @@
 //! What goes out: after each input, everything that can be asked of anybody is.
 
-use super::donor::Donor;
+use super::donor::{Donor, Holding};
 use super::list::List;
 use super::messages::{
     Asked, BlocksRequest, MigrationBody, MigrationMessage, SegmentRequest, SnapshotOffer,
@@ -18,6 +18,13 @@ const GUESSED_COST: u64 = 1 << 10;
 /// than this many records.
 const MIN_ENTRIES: u64 = 16;
 
+/// Whose turn it is to get a stripe: that of the server with its number's remainder.
+#[derive(Clone, Copy)]
+struct Turn {
+    remainder: u64,
+    of: u64,
+}
+
 impl Migration {
     /// Does everything that the last input made possible. Calling it again changes nothing.
     pub(super) fn plan(&mut self) {
@@ -34,8 +41,8 @@ impl Migration {
         self.ask_blocks();
         self.choose_snapshot();
         self.ask_snapshot();
-        self.ask_segments();
-        self.take_over();
+        let left = self.ask_segments();
+        self.take_over(left);
     }
 
     fn ask(&mut self, donor: NodeId, body: MigrationBody) {
@@ -199,12 +206,13 @@ impl Migration {
     }
 
     /// M3: shares out what nobody is asked for, one request at a time to whoever has least to do.
-    fn ask_segments(&mut self) {
+    /// Returns how many records are left that could not be shared out yet.
+    fn ask_segments(&mut self) -> u64 {
         if matches!(self.list, List::Fetching(_)) {
-            return;
+            return 0;
         }
         let mut free = self.wanted();
-        let Some(first) = free.iter().next().map(|range| range.from) else { return };
+        let Some(first) = free.iter().next().map(|range| range.from) else { return 0 };
         let base = self.floor.map_or(first, |floor| floor.min(first));
         while let Some(entry) = self.ahead.first_entry().filter(|entry| entry.get().0 <= base) {
             entry.remove();
@@ -214,22 +222,43 @@ impl Migration {
         }
         // Requests become smaller towards the end of the log, not towards that of the window.
         let mut left = free.len();
+        let turn = self.turn();
         loop {
             let stuck = base == first && free.iter().next().is_some_and(|r| r.from == first);
-            let (window, pivot) = self.window(base, stuck);
-            free.remove(IndexRange::new(window.to, u64::MAX));
+            let (end, in_turn) = self.window(base, stuck);
+            free.remove(IndexRange::new(end, u64::MAX));
+            let turn = turn.filter(|_| in_turn);
             let mut able: Vec<_> =
                 self.donors.iter().filter(|(_, donor)| self.may_ask(donor)).collect();
             able.sort_by_key(|(pid, donor)| (donor.in_vain(), donor.in_flight().len(), **pid));
             let entries = self.entries_at_once(left);
-            let found = able.iter().find_map(|(pid, donor)| {
-                let held = &donor.holding.as_ref()?.held;
-                Some((**pid, self.choose(pivot, entries, &free, held)?))
-            });
-            let Some((donor, range)) = found else { return };
+            let found = able
+                .iter()
+                .find_map(|(pid, donor)| Some((**pid, self.choose(turn, entries, &free, donor)?)));
+            let Some((donor, range)) = found else { break };
             free.remove(range);
             left = left.saturating_sub(range.len());
             self.ask_segment(donor, range);
+        }
+        self.ask_newcomers(&free);
+        left
+    }
+
+    /// M1: a newcomer that has nothing to give may have something soon. It is asked at once, and
+    /// less often the longer that is not so.
+    fn ask_newcomers(&mut self, free: &Ranges) {
+        let most = u64::from(self.config.inventory_ticks);
+        let ask: Vec<NodeId> = self
+            .donors
+            .iter()
+            .filter(|(_, donor)| self.may_ask(donor) && donor.in_flight().is_empty())
+            .filter(|(_, donor)| self.is_newcomer(donor) && donor.may_have_more(self.now, most))
+            .map(|(pid, _)| *pid)
+            .collect();
+        if !free.is_empty() {
+            for donor in ask {
+                self.ask(donor, MigrationBody::InventoryRequest);
+            }
         }
     }
 
@@ -238,51 +267,93 @@ impl Migration {
         self.ask(donor, MigrationBody::SegmentRequest(SegmentRequest { range, max_cost }));
     }
 
-    /// M3: what may be asked for, so that whoever stores in order has to keep little: not much
-    /// beyond `base`, below which everything is stored; but always that record where it is missing
-    /// and nobody is asked for it, so that everything is `stuck` there. Also where to begin in it.
-    fn window(&self, base: u64, stuck: bool) -> (IndexRange, u64) {
+    /// M3: the end of what may be asked for, so that whoever stores in order has to keep little: not
+    /// much beyond `base`, below which everything is stored; but always that record where it is
+    /// missing and nobody is asked for it, so that everything is `stuck` there. Also whether there
+    /// is room for more than what comes next.
+    fn window(&self, base: u64, stuck: bool) -> (u64, bool) {
         let bytes = self.config.ahead_bytes;
         if let Some(end) = self.list.reach(base, bytes) {
-            let window = IndexRange::new(base, end);
-            return (window, self.pivot(window));
+            return (end, true);
         }
         // Records may be larger than those that arrived so far: what is on its way, and the next
         // request, count as full.
         let requests: usize = self.donors.values().map(|donor| donor.segments().count()).sum();
         let asked = self.config.segment_bytes.saturating_mul(requests as u64 + 1);
         let here: u64 = self.ahead.values().map(|(_, cost)| *cost).sum();
-        let reach = |bytes: u64| {
-            IndexRange::new(base, base.saturating_add(bytes.div_ceil(self.each_cost())))
-        };
+        let reach = |bytes: u64| base.saturating_add(bytes.div_ceil(self.each_cost()));
         if asked.saturating_add(here) <= bytes {
-            let window = reach(bytes);
-            (window, self.pivot(window))
+            (reach(bytes), true)
         } else if stuck {
-            (reach(self.config.segment_bytes), base)
+            (reach(self.config.segment_bytes), false)
         } else {
-            (reach(0), base)
+            (base, false)
         }
     }
 
-    /// The next request within what is both `free` and `held` by a donor.
-    fn choose(&self, pivot: u64, entries: u64, free: &Ranges, held: &Ranges) -> Option<IndexRange> {
-        let turns = [IndexRange::new(pivot, u64::MAX), IndexRange::new(0, pivot)];
-        turns.into_iter().find_map(|turn| {
-            let mut parts = free.parts(turn).flat_map(|part| held.parts(part));
-            parts.find_map(|part| self.list.chunk(part, self.config.segment_bytes, entries))
-        })
+    /// Whether this donor migrates the same log, so that what it lacks it may get from this server.
+    fn is_newcomer(&self, donor: &Donor) -> bool {
+        let lacks = |holding: &Holding| !holding.held.contains(self.target.range);
+        !donor.gone(self.now) && donor.holding.as_ref().is_some_and(lacks)
     }
 
-    /// Where in the window this server begins. Newcomers that migrate the same log begin at
-    /// different places, so that each soon has something that the others lack.
-    fn pivot(&self, window: IndexRange) -> u64 {
-        // Multiples of the golden ratio are spread evenly, however many there are.
-        let fraction = u128::from(self.pid.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let window = window.and(self.target.range);
-        let offset = (fraction * u128::from(window.len())) >> 64;
-        // Smaller than the length.
-        self.list.align(window.from + offset as u64)
+    /// M3: which stripes this server asks for first where several migrate the same log, so that each
+    /// soon has something that the others lack: those whose number has this remainder. `None` for a
+    /// single one.
+    fn turn(&self) -> Option<Turn> {
+        let others = self.donors.iter().filter(|(_, donor)| self.is_newcomer(donor));
+        let (mut of, mut remainder) = (1, 0);
+        for (pid, _) in others {
+            of += 1;
+            remainder += u64::from(*pid < self.pid);
+        }
+        (of > 1).then_some(Turn { remainder, of })
+    }
+
+    /// The next request within what is both `free` and held by this donor. Whoever has everything
+    /// is asked for what it is this server's turn to get, and then for what is far away, which the
+    /// others may have before it is needed; they are asked for what comes next.
+    fn choose(
+        &self,
+        turn: Option<Turn>,
+        entries: u64,
+        free: &Ranges,
+        donor: &Donor,
+    ) -> Option<IndexRange> {
+        let held = &donor.holding.as_ref()?.held;
+        let all = IndexRange::new(0, u64::MAX);
+        let mut parts = free.parts(all).flat_map(|part| held.parts(part));
+        let chunk = |part| self.list.chunk(part, self.config.segment_bytes, entries);
+        let Some(turn) = turn.filter(|_| !self.is_newcomer(donor)) else {
+            return parts.find_map(chunk);
+        };
+        let parts: Vec<IndexRange> = parts.collect();
+        let mut own = parts.iter().flat_map(|part| self.stripes(*part, turn));
+        let mut rest = parts.iter().rev().map(|part| self.last_stripe(*part));
+        own.find_map(chunk).or_else(|| rest.find_map(chunk))
+    }
+
+    /// The stripes of `part` that it is this server's turn to get.
+    fn stripes(&self, part: IndexRange, turn: Turn) -> impl Iterator<Item = IndexRange> + '_ {
+        let mut rest = part;
+        let next = move || {
+            let (number, stripe) = self.list.stripe(rest.from, self.stripe_entries());
+            let stripe = (!rest.is_empty()).then(|| stripe.and(rest))?;
+            rest.from = stripe.to;
+            Some((number, stripe))
+        };
+        let mine = move |(number, _): &(u64, IndexRange)| number % turn.of == turn.remainder;
+        std::iter::from_fn(next).filter(mine).map(|(_, stripe)| stripe)
+    }
+
+    /// What of `part`, which is not empty, lies in its last stripe.
+    fn last_stripe(&self, part: IndexRange) -> IndexRange {
+        self.list.stripe(part.to.saturating_sub(1), self.stripe_entries()).1.and(part)
+    }
+
+    /// How many records make a stripe where blocks are not known.
+    fn stripe_entries(&self) -> u64 {
+        (self.config.segment_bytes / self.each_cost()).max(1)
     }
 
     /// What a record costs on average, as far as those that arrived tell.
@@ -304,15 +375,18 @@ impl Migration {
     }
 
     /// M3: where nothing is left to share out, whoever is idle and fast takes over from whoever is
-    /// much slower. The first answer wins.
-    fn take_over(&mut self) {
+    /// much slower. The first answer wins. Where something is `left`, only what comes next is taken
+    /// over, because it holds up the rest.
+    fn take_over(&mut self, left: u64) {
+        let next = self.held.missing(self.target.range).iter().next().map(|range| range.from);
+        let urgent = |range: IndexRange| left == 0 || next.is_some_and(|next| range.from <= next);
         loop {
             let thieves = self.donors.iter().filter_map(|(pid, donor)| {
                 let latency = donor.prompt_latency(self.now, self.config.window)?;
                 Some((*pid, latency, &donor.holding.as_ref()?.held))
             });
             let found = thieves.into_iter().find_map(|(thief, latency, held)| {
-                let range = self.slowest(thief, held)?;
+                let range = self.slowest(thief, held, urgent)?;
                 (range.1 > 2 * (latency + 1)).then_some((thief, range.0))
             });
             let Some((thief, range)) = found else { return };
@@ -321,8 +395,14 @@ impl Migration {
     }
 
     /// What is not here of the segment that will take longest, of those that somebody else alone is
-    /// asked for and that are `held` by the thief. Its answer may be shorter than what it is asked.
-    fn slowest(&self, thief: NodeId, held: &Ranges) -> Option<(IndexRange, u64)> {
+    /// asked for, that are `urgent` and `held` by the thief. Its answer may be shorter than what it
+    /// is asked.
+    fn slowest(
+        &self,
+        thief: NodeId,
+        held: &Ranges,
+        urgent: impl Fn(IndexRange) -> bool,
+    ) -> Option<(IndexRange, u64)> {
         let others = self.donors.iter().filter(|(pid, _)| **pid != thief);
         let requests = others.flat_map(|(_, donor)| {
             donor.in_flight().iter().filter_map(|request| match request.asked {
@@ -335,8 +415,8 @@ impl Migration {
             asked.filter(|other| !other.and(range).is_empty()).count() == 1
         };
         requests
-            .filter(|(range, _)| held.contains(*range) && !self.held.contains(*range))
-            .filter(|(range, _)| alone(*range))
+            .filter(|(range, _)| urgent(*range) && held.contains(*range))
+            .filter(|(range, _)| !self.held.contains(*range) && alone(*range))
             .max_by_key(|(range, expected)| (*expected, *range))
             .and_then(|(range, expected)| {
                 let missing = self.held.missing(range).iter().next()?;

@@ -26,10 +26,12 @@ struct Swarm {
     network: BTreeMap<(u64, u64), MigrationMessage>,
     sent: u64,
     now: u64,
+    in_order: bool,
 }
 
 impl Swarm {
-    fn new(log: &Records, members: u64, newcomers: u64) -> Self {
+    /// Newcomers store in order and have `ahead` bytes in memory, where that is given.
+    fn new(log: &Records, members: u64, newcomers: u64, ahead: Option<u64>) -> Self {
         let (mut servers, anchor) = (BTreeMap::new(), target(log, true));
         let nothing = Held { held: Ranges::new(), blocks: Vec::new(), ..Held::all(log) };
         for pid in 1..=members + newcomers {
@@ -37,6 +39,7 @@ impl Swarm {
                 segment_bytes: BLOCK_COST,
                 resend_ticks: 40,
                 inventory_ticks: 5,
+                ahead_bytes: ahead.unwrap_or(u64::MAX),
                 ..MigrationConfig::default()
             };
             let migration = (pid > members).then(|| {
@@ -50,7 +53,7 @@ impl Swarm {
             let held = if pid > members { nothing.clone() } else { Held::all(log) };
             servers.insert(pid, Server { held, migration, served: 0, busy_until: 0 });
         }
-        Self { servers, network: BTreeMap::new(), sent: 0, now: 0 }
+        Self { servers, network: BTreeMap::new(), sent: 0, now: 0, in_order: ahead.is_some() }
     }
 
     fn send(&mut self, at: u64, message: MigrationMessage) {
@@ -76,6 +79,11 @@ impl Swarm {
         }
         if server.held.blocks.is_empty() {
             server.held.blocks = migration.blocks().unwrap_or_default().to_vec();
+        }
+        if self.in_order {
+            let missing = server.held.held.missing(IndexRange::new(0, server.held.log.len()));
+            let stored = missing.iter().next().map_or(server.held.log.len(), |range| range.from);
+            migration.stored(stored);
         }
         sends.into_iter().for_each(|message| self.send(self.now + 1, message));
     }
@@ -129,26 +137,42 @@ impl Swarm {
     }
 }
 
+/// With these uplinks, of members and newcomers: the time that all of them allow, and how little
+/// was sent twice.
+fn share(log: &Records, members: u64, newcomers: u64, ahead: Option<u64>) {
+    let mut swarm = Swarm::new(log, members, newcomers, ahead);
+    let ticks = swarm.run();
+    // All uplinks (a single newcomer has nobody to serve), and each byte leaves the members at least
+    // once.
+    let uplinks = members + if newcomers > 1 { newcomers } else { 0 };
+    let bound = (newcomers * log.cost() / (uplinks * RATE)).max(log.cost() / (members * RATE));
+    let served = |pid| swarm.servers[&pid].served;
+    let moved: u64 = swarm.servers.keys().map(|pid| served(*pid)).sum();
+    let by_newcomers: u64 = (members + 1..=members + newcomers).map(served).sum();
+    let what = format!(
+        "{members} members, {newcomers} newcomers, {ahead:?} ahead: {ticks} ticks of {bound}"
+    );
+    assert!(ticks <= bound * 130 / 100 + 5, "{what}");
+    let twice = moved - newcomers * log.cost();
+    assert!(twice <= moved * 4 / 100, "{what}, {twice} bytes twice");
+    if newcomers > 1 {
+        assert!(by_newcomers >= moved / 4, "{what}, {by_newcomers} bytes by newcomers");
+    }
+}
+
 #[test]
 fn newcomers_take_part_of_the_load() {
     let log = log(3, 5000, true, |_| 1000);
     assert!(digests(&log).blocks().len() > 70);
     for (members, newcomers) in [(1, 3), (2, 3), (3, 1), (3, 2), (5, 3)] {
-        let mut swarm = Swarm::new(&log, members, newcomers);
-        let ticks = swarm.run();
-        // All uplinks (a single newcomer has nobody to serve), and each byte leaves the members
-        // at least once.
-        let uplinks = members + if newcomers > 1 { newcomers } else { 0 };
-        let bound = (newcomers * log.cost() / (uplinks * RATE)).max(log.cost() / (members * RATE));
-        let served = |pid| swarm.servers[&pid].served;
-        let moved: u64 = swarm.servers.keys().map(|pid| served(*pid)).sum();
-        let by_newcomers: u64 = (members + 1..=members + newcomers).map(served).sum();
-        let what = format!("{members} members, {newcomers} newcomers: {ticks} ticks of {bound}");
-        assert!(ticks <= bound * 130 / 100 + 5, "{what}");
-        let twice = moved - newcomers * log.cost();
-        assert!(twice <= moved * 4 / 100, "{what}, {twice} bytes twice");
-        if newcomers > 1 {
-            assert!(by_newcomers >= moved / 4, "{what}, {by_newcomers} bytes by newcomers");
-        }
+        share(&log, members, newcomers, None);
+    }
+}
+
+#[test]
+fn newcomers_that_keep_little_in_memory_do_so_too() {
+    let log = log(3, 20_000, true, |_| 1000);
+    for (members, newcomers) in [(2, 3), (3, 2), (5, 3)] {
+        share(&log, members, newcomers, Some(4 << 20));
     }
 }
