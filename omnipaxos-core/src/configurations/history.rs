@@ -106,6 +106,11 @@ impl History {
         self.at(config_id.checked_sub(self.first.config_id)?)
     }
 
+    /// The configurations that an operator ended by force: entries of theirs may be lost.
+    pub fn forced(&self) -> impl Iterator<Item = ConfigId> + '_ {
+        self.ended.iter().filter(|ended| ended.forced).map(|ended| ended.config_id)
+    }
+
     /// The configurations from `config_id` on.
     pub fn configurations_from(
         &self,

@@ -23,6 +23,7 @@ mod config;
 mod configuration;
 mod error;
 mod fetch;
+mod force;
 mod history;
 mod life;
 mod log;
@@ -44,6 +45,7 @@ pub use error::{
     BootstrapError, ConfigurationError, ConfigurationsStartError, Conflict, HistoryError,
     MergeError, ServerMessageError,
 };
+pub use force::{ForceEndError, ForcedEnd, force_end};
 pub use history::{Ended, History};
 pub use life::Configurations;
 pub use messages::{HistoryPart, MAX_ENDED, MAX_ENDED_COST, ServerBody, ServerMessage, Stage};

@@ -59,6 +59,8 @@ pub struct ServerStatus {
     pub newest: Option<Configuration>,
     /// The global index of its index 0.
     pub base: u64,
+    /// The configurations that an operator ended by force: entries of theirs may be lost.
+    pub forced: Vec<ConfigId>,
     /// How far this server is on the way into it.
     pub stage: Stage,
     /// How far its other members are, as far as they have said so.

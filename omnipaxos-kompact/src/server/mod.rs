@@ -42,6 +42,8 @@ mod client;
 mod component;
 mod driver;
 mod error;
+#[cfg(feature = "durable")]
+mod force;
 mod handle;
 mod held;
 mod messages;
@@ -54,6 +56,8 @@ pub use change::{Change, Seat};
 pub use client::ServerClient;
 pub use component::ServerComponent;
 pub use error::{ChangeError, LogReadError, ProposalError, ServerHalted, ServerStartError};
+#[cfg(feature = "durable")]
+pub use force::{ForceError, Forced, force_configuration};
 pub use handle::{PreparedServer, ServerHandle};
 pub use messages::{
     Changed, FromDriver, LogSlice, ProposeData, ReadLog, ServerRequest, ServerStatus,

@@ -7,6 +7,7 @@ use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::storage::{ConfigId, Records};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use thiserror::Error;
 
 /// What bincode may claim for a message between servers, its records aside.
 pub(super) const SERVER_LIMIT: usize = 1 << 20;
@@ -65,14 +66,17 @@ pub enum ServerTalk {
 }
 
 /// Why a server was not made a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Error)]
 #[non_exhaustive]
 pub enum JoinRefusal {
     /// The one that was asked is no member itself.
+    #[error("the server that was asked is no member itself")]
     NotMember,
     /// Another change of membership is under way: ask again.
+    #[error("another change of membership is under way")]
     Busy,
     /// Its pid belongs to another storage.
+    #[error("its pid belongs to storage {bound}")]
     OtherStorage {
         /// The storage that it is bound to, for ever.
         bound: StorageId,

@@ -1,11 +1,12 @@
-//! What a server's directory holds, for operators; and the last resort where a quorum of servers is
-//! suspect. docs/OPERATIONS.md says when that is.
+//! What a server's directory holds, for operators; and two last resorts, where a quorum of servers is
+//! suspect and where a majority is lost. docs/OPERATIONS.md says when that is.
 
 use clap::{Parser, Subcommand};
 use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
 use omnipaxos_core::storage::Sequence as _;
 use omnipaxos_kompact::durable::{Engine, GroupError, OpenError, Options, TrustError};
+use omnipaxos_kompact::server::{ForceError, Forced, force_configuration};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use thiserror::Error;
@@ -33,6 +34,18 @@ enum Command {
         #[arg(long, required = true)]
         may_lose_acknowledged_entries: bool,
     },
+    /// Start a new configuration from what one server has, where a majority is lost for good.
+    Force {
+        /// The directory of the survivor with the highest accepted round, and of several of the
+        /// same round of the one with the longest log: see `show` at each of them.
+        dir: PathBuf,
+        /// The members that are left, this one included. All others must never run again.
+        #[arg(long, required = true, num_args = 1.., value_delimiter = ',', value_name = "PID")]
+        keep: Vec<u64>,
+        /// Say that you have read what this can cost.
+        #[arg(long, required = true)]
+        may_lose_acknowledged_entries: bool,
+    },
 }
 
 #[derive(Debug, Error)]
@@ -43,12 +56,15 @@ enum StorageToolError {
     Group(#[from] GroupError),
     #[error(transparent)]
     Trust(#[from] TrustError),
+    #[error(transparent)]
+    Force(#[from] ForceError),
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Show { dir } => show(&dir),
         Command::Trust { dir, .. } => trust(&dir),
+        Command::Force { dir, keep, .. } => force(&dir, &keep),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,7 +90,7 @@ fn show(dir: &Path) -> Result<(), StorageToolError> {
     let suspects = engine.suspects()?;
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(["configuration", "log", "decided", "promised", "state"]);
+    table.set_header(["configuration", "log", "decided", "promised", "accepted round", "state"]);
     for config_id in status.configurations {
         let stop_sign = engine.sealed(config_id)?;
         let state = engine.state(config_id).map_err(GroupError::from)?.unwrap_or_default();
@@ -89,6 +105,7 @@ fn show(dir: &Path) -> Result<(), StorageToolError> {
             format!("[{}, {})", sequence.first_index(), sequence.end_index()),
             state.decided.to_string(),
             state.promised.to_string(),
+            state.accepted_round.to_string(),
             judged,
         ]);
     }
@@ -105,5 +122,31 @@ fn trust(dir: &Path) -> Result<(), StorageToolError> {
         println!("configurations {trusted:?} vote again on what {} holds", dir.display());
         println!("whatever only the damaged flush held is lost, even if it was acknowledged");
     }
+    Ok(())
+}
+
+fn force(dir: &Path, keep: &[u64]) -> Result<(), StorageToolError> {
+    let engine = open(dir)?;
+    let Forced { end, lost } = force_configuration(&engine, keep)?;
+    let ended = &end.ended;
+    let (index, next) = (ended.len - 1, &ended.stop_sign);
+    println!("FORCED: configuration {} ends at index {index}, by an operator", ended.config_id);
+    println!(
+        "configuration {} has the voters {:?} and the learners {:?}",
+        next.config_id, next.nodes, next.learners
+    );
+    println!(
+        "records [{}, {index}) were accepted here in round {} and not known to be decided: they are \
+         decided now",
+        end.decided_before, end.accepted_round
+    );
+    if let Some(discarded) = &end.discarded {
+        println!(
+            "a reconfiguration to {:?} that was not known to be decided was removed",
+            discarded.nodes
+        );
+    }
+    println!("LOST: whatever only servers {lost:?} had, even where it was acknowledged");
+    println!("never start servers {lost:?} again, and do this at no other survivor");
     Ok(())
 }

@@ -4,6 +4,7 @@ mod agreed;
 mod changes;
 mod crashes;
 mod history;
+mod force;
 mod hostile;
 mod lines;
 mod proposals;

@@ -136,6 +136,7 @@ impl<E: ServerStorage> Driver<E> {
             pid: self.pid,
             base: newest.as_ref().map_or(0, |newest| self.base(newest.config_id)),
             newest,
+            forced: self.life.history().map_or_else(Vec::new, |h| h.forced().collect()),
             stage: self.life.stage(),
             stages: self.life.stages().clone(),
             leader: self.started.and_then(|id| self.leaders.get(&id).copied().flatten()),

@@ -182,6 +182,11 @@ impl Remains {
     pub(crate) fn elsewhere(self) -> Self {
         Self { address: loopback(), ..self }
     }
+
+    /// Its storage, for an operator.
+    pub(crate) fn engine(&self) -> Engine {
+        open(self.dir.path(), self.pid)
+    }
 }
 
 /// Servers of one cluster.

@@ -1,6 +1,7 @@
 //! Servers across configurations, over TCP and on real directories.
 
 mod cluster;
+mod force;
 mod membership;
 mod migration;
 mod missed;
