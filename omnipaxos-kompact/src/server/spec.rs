@@ -36,6 +36,7 @@ pub struct ServerSpec<E> {
     pub(super) storage: E,
     pub(super) start: Start,
     pub(super) advertise: Option<SocketAddr>,
+    pub(super) located: BTreeMap<NodeId, SocketAddr>,
     pub(super) deliver_from: u64,
     pub(super) pace: Option<u64>,
 }
@@ -44,7 +45,16 @@ impl<E: ServerStorage> ServerSpec<E> {
     /// Server `pid` over `storage`, with the settings of its cluster.
     #[must_use]
     pub fn new(pid: NodeId, config: OmniPaxosConfig, storage: E, start: Start) -> Self {
-        Self { pid, config, storage, start, advertise: None, deliver_from: 0, pace: None }
+        Self {
+            pid,
+            config,
+            storage,
+            start,
+            advertise: None,
+            located: BTreeMap::new(),
+            deliver_from: 0,
+            pace: None,
+        }
     }
 
     /// The only server of a new cluster, to which others can be added.
@@ -64,6 +74,14 @@ impl<E: ServerStorage> ServerSpec<E> {
     #[must_use]
     pub fn advertise(mut self, address: SocketAddr) -> Self {
         self.advertise = Some(address);
+        self
+    }
+
+    /// Where another server is now. Needed only where all servers that this one knows have moved
+    /// while it was down: one that is found tells of itself, and so do they.
+    #[must_use]
+    pub fn locate(mut self, pid: NodeId, address: SocketAddr) -> Self {
+        self.located.insert(pid, address);
         self
     }
 

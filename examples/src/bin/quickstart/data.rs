@@ -1,26 +1,18 @@
-//! Where the servers keep what they must not forget, and what an earlier run left there.
+//! Where the servers keep what they must not forget.
 
-use crate::collector::Log;
 use crate::error::QuickstartError;
 use crate::input::RunNumber;
 use omnipaxos_core::leader_election::NodeId;
-use omnipaxos_core::storage::{ConfigId, Entry, Sequence as _};
 use omnipaxos_kompact::durable::{Engine, OpenError, Options, Owner};
 use omnipaxos_kompact::wire::ClusterId;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The cluster of all runs.
 pub(crate) const CLUSTER_ID: ClusterId = 1;
-
-const FIRST: ConfigId = 1;
-
-/// The bytes of an old log that are read at a time.
-const READ_BYTES: u64 = 1 << 20;
 
 /// One directory with a directory for each server.
 pub(crate) struct Data {
@@ -29,16 +21,6 @@ pub(crate) struct Data {
     _temporary: Option<TempDir>,
     /// Counts the runs over this directory.
     pub(crate) run: RunNumber,
-}
-
-/// Where an earlier run came to; a first configuration of new servers without one.
-pub(crate) struct Recovered {
-    pub(crate) config_id: ConfigId,
-    pub(crate) nodes: Vec<NodeId>,
-    /// What the configurations before it have decided.
-    pub(crate) log: Log,
-    /// The storage of its servers.
-    pub(crate) engines: BTreeMap<NodeId, Engine>,
 }
 
 impl Data {
@@ -60,7 +42,7 @@ impl Data {
         Ok(Self { root, _temporary: temporary, run })
     }
 
-    /// The servers that have storage here.
+    /// The servers that have a directory here.
     fn known(&self) -> Result<Vec<NodeId>, QuickstartError> {
         let failed =
             |source| QuickstartError::Data { directory: self.root.display().to_string(), source };
@@ -94,68 +76,32 @@ impl Data {
         self.root.join(format!("server-{pid}"))
     }
 
-    /// What an earlier run left, or servers 1 to `servers` of a first configuration.
-    pub(crate) fn recover(&self, servers: NodeId) -> Result<Recovered, QuickstartError> {
+    /// The storage that earlier runs left; where no server has ever run on any of it, that of
+    /// servers 1 to `servers`, and whether it is so.
+    pub(crate) fn engines(
+        &self,
+        servers: NodeId,
+    ) -> Result<(BTreeMap<NodeId, Engine>, bool), QuickstartError> {
         let mut engines = BTreeMap::new();
+        let mut new = true;
         for pid in self.known()? {
             match self.open_server(pid) {
-                Ok(engine) => drop(engines.insert(pid, engine)),
+                Ok(engine) => {
+                    new &= engine.history()?.is_none();
+                    engines.insert(pid, engine);
+                }
                 // An earlier run was stopped while it created it: it never took part.
                 Err(OpenError::Missing { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut config_id = FIRST;
-        let mut nodes: Vec<NodeId> = engines
-            .iter()
-            .filter(|(_, e)| e.configurations().contains(&FIRST))
-            .map(|(p, _)| *p)
-            .collect();
-        if nodes.is_empty() {
-            nodes = (1..=servers).collect();
-        }
-        let mut log = Log::default();
-        while let Some(next) = sealed(&engines, config_id, &mut log)? {
-            (config_id, nodes) = next;
-        }
-        engines.retain(|pid, _| nodes.contains(pid));
-        for pid in &nodes {
-            if !engines.contains_key(pid) {
-                engines.insert(*pid, self.create(*pid)?);
+        for pid in (1..=servers).filter(|_| new) {
+            if !engines.contains_key(&pid) {
+                engines.insert(pid, self.create(pid)?);
             }
         }
-        Ok(Recovered { config_id, nodes, log, engines })
+        Ok((engines, new))
     }
-}
-
-/// Reads the log of a configuration that is over, from the first server that knows it is; returns
-/// the next one and its servers. (A server component will do this by itself.)
-fn sealed(
-    engines: &BTreeMap<NodeId, Engine>,
-    config_id: ConfigId,
-    log: &mut Log,
-) -> Result<Option<(ConfigId, Vec<NodeId>)>, QuickstartError> {
-    for engine in engines.values() {
-        let Some(stop_sign) = engine.sealed(config_id)? else {
-            continue;
-        };
-        let (sequence, _state) = engine.parts(config_id)?;
-        let (mut at, end) = (sequence.first_index(), sequence.end_index());
-        while at < end {
-            let records = sequence.read(at, end, READ_BYTES)?;
-            at += records.len();
-            for entry in records.entries() {
-                match entry {
-                    Entry::Normal(data) => log.entries.push((config_id, data.clone())),
-                    Entry::StopSign(stop_sign) => {
-                        log.stop_signs.push((log.entries.len(), Arc::new((**stop_sign).clone())));
-                    }
-                }
-            }
-        }
-        return Ok(Some((stop_sign.config_id, stop_sign.nodes)));
-    }
-    Ok(None)
 }
 
 /// Counts this run in a file.

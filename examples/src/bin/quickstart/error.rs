@@ -1,11 +1,10 @@
 //! Why the program gave up.
 
 use omnipaxos_core::leader_election::NodeId;
-use omnipaxos_core::storage::StorageError;
 use omnipaxos_kompact::config::ConfigError;
-use omnipaxos_kompact::durable::{CreateError, GroupError, OpenError};
-use omnipaxos_kompact::ports::{ProposalFailure, ReadFailure, Stopped};
-use omnipaxos_kompact::spawn::{SpawnError, StopError};
+use omnipaxos_kompact::durable::{CreateError, OpenError};
+use omnipaxos_kompact::server::{ChangeError, ProposalError, ServerStartError};
+use omnipaxos_kompact::spawn::SpawnError;
 use std::io;
 use thiserror::Error;
 
@@ -24,36 +23,27 @@ pub(crate) enum QuickstartError {
     /// A server's storage was not opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The storage of a configuration could not be used.
-    #[error(transparent)]
-    Group(#[from] GroupError),
-    /// What is stored could not be read.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
     /// Our own settings are wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A Kompact system did not start.
     #[error("Kompact did not start: {0}")]
     Kompact(String),
-    /// A component could not be spawned.
+    /// A server did not start.
     #[error(transparent)]
-    Spawn(#[from] SpawnError),
+    Start(#[from] ServerStartError),
+    /// A server did not stop.
+    #[error(transparent)]
+    Stop(#[from] SpawnError),
+    /// A server has stopped for good.
+    #[error("server {pid} has halted: {reason}")]
+    Halted { pid: NodeId, reason: String },
     /// A line was refused for good.
     #[error("line {line} was not replicated: {source}")]
-    Line { line: usize, source: ProposalFailure },
+    Line { line: usize, source: ProposalError },
     /// The reconfiguration was refused.
     #[error("the reconfiguration failed: {0}")]
-    Reconfiguration(ProposalFailure),
-    /// The donor did not give the old log.
-    #[error("server {donor} did not give its log: {source}")]
-    Fetch { donor: NodeId, source: ReadFailure },
-    /// A replica did not stop.
-    #[error(transparent)]
-    Stop(#[from] StopError),
-    /// A replica is gone.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
+    Reconfiguration(ChangeError),
     /// Something took too long.
     #[error("gave up after {seconds} s: {what}")]
     Timeout { what: String, seconds: u64 },

@@ -7,11 +7,9 @@ use crate::server::Server;
 use crate::wait::wait_for;
 use bytes::Bytes;
 use omnipaxos_core::leader_election::NodeId;
-use omnipaxos_core::paxos::ProposalOutcome;
-use omnipaxos_core::storage::ConfigId;
-use omnipaxos_kompact::ports::ProposalFailure;
+use omnipaxos_kompact::server::ProposalError;
 use omnipaxos_kompact::spawn::Answer;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How many lines, and how many of their bytes, may wait for an answer.
 const WINDOW_LINES: usize = 1024;
@@ -21,7 +19,7 @@ struct Proposal {
     line: LineNumber,
     pid: NodeId,
     bytes: usize,
-    answer: Answer<ProposalOutcome, ProposalFailure>,
+    answer: Answer<u64, ProposalError>,
 }
 
 /// Feeds lines to a cluster.
@@ -30,12 +28,10 @@ pub(crate) struct Feeder {
     run: RunNumber,
     pending: VecDeque<Proposal>,
     pending_bytes: usize,
-    /// The lines that each server proposed in each configuration, in its order.
-    pub(crate) proposed: BTreeMap<(ConfigId, NodeId), Vec<LineNumber>>,
-    /// Lines that are certainly in no log.
-    pub(crate) dropped: Vec<LineNumber>,
+    /// The lines that each server proposed, in its order.
+    pub(crate) proposed: BTreeMap<NodeId, Vec<LineNumber>>,
     /// Lines at a server that was killed: they may be in the log or not.
-    pub(crate) unknown: Vec<LineNumber>,
+    unknown: Vec<LineNumber>,
     decided: usize,
 }
 
@@ -51,7 +47,6 @@ impl Feeder {
         lines: &[Bytes],
         numbers: impl IntoIterator<Item = LineNumber>,
         servers: &BTreeMap<NodeId, Server>,
-        config_id: ConfigId,
         report: &Report,
     ) -> Result<(), QuickstartError> {
         for (number, server) in numbers.into_iter().zip(servers.values().cycle()) {
@@ -60,15 +55,15 @@ impl Feeder {
             }
             let payload = payload(self.run, number, &lines[number]);
             let bytes = payload.len();
-            let answer = server.client(config_id)?.propose(payload);
-            self.proposed.entry((config_id, server.pid)).or_default().push(number);
+            let answer = server.client().propose(payload);
+            self.proposed.entry(server.pid).or_default().push(number);
             self.pending.push_back(Proposal { line: number, pid: server.pid, bytes, answer });
             self.pending_bytes += bytes;
         }
         Ok(())
     }
 
-    /// Waits until every proposal has an outcome.
+    /// Waits until every proposal is decided.
     pub(crate) fn settle(&mut self, report: &Report) -> Result<(), QuickstartError> {
         while !self.pending.is_empty() {
             self.settle_one(report)?;
@@ -91,21 +86,36 @@ impl Feeder {
         };
         self.pending_bytes -= bytes;
         match wait_for(&format!("the outcome of line {}", line + 1), answer)? {
-            Ok(ProposalOutcome::Decided(_)) => {
+            Ok(_index) => {
                 self.decided += 1;
                 report.decided(self.decided);
+                Ok(())
             }
-            Ok(ProposalOutcome::Dropped) => self.dropped.push(line),
-            Err(source) => {
-                return Err(QuickstartError::Line { line: line + 1, source });
-            }
+            Err(source) => Err(QuickstartError::Line { line: line + 1, source }),
         }
-        Ok(())
     }
 
-    /// Takes note of a line that turned out to be decided, although its proposer did not say so.
-    pub(crate) fn found(&mut self, report: &Report) {
-        self.decided += 1;
+    /// The lines at the killed server `pid` of which `decided`, a log in which nothing of its
+    /// follows any more, knows nothing: they have to be proposed again.
+    pub(crate) fn lost(
+        &mut self,
+        pid: NodeId,
+        decided: &BTreeSet<LineNumber>,
+        report: &Report,
+    ) -> Vec<LineNumber> {
+        let (found, lost): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.unknown).into_iter().partition(|line| decided.contains(line));
+        self.decided += found.len();
         report.decided(self.decided);
+        // Whoever proposes them again has them in its order.
+        if let Some(proposed) = self.proposed.get_mut(&pid) {
+            proposed.retain(|line| !lost.contains(line));
+        }
+        report.event(&format!(
+            "of the lines at the killed server {} were decided, {} are proposed again",
+            found.len(),
+            lost.len()
+        ));
+        lost
     }
 }

@@ -1,7 +1,8 @@
 //! The first program: replicates the lines of a file over three servers, each a Kompact system of
-//! its own with a directory of its own, on loopback TCP; kills the leader on the way; goes on in a
-//! next configuration with a new server; and checks at the end that all live servers hold the same
-//! log. On a directory that an earlier run left it recovers that first.
+//! its own with a directory of its own, on loopback TCP; kills the leader on the way; puts a new
+//! server in its place, which fetches the log from the others while lines go on; and checks at the
+//! end that all live servers hold the same log. On a directory that an earlier run left the servers
+//! go on where they were.
 
 mod args;
 mod check;
@@ -17,15 +18,15 @@ mod wait;
 use args::Args;
 use bytes::Bytes;
 use clap::Parser as _;
-use data::{Data, Recovered};
+use data::Data;
 use error::QuickstartError;
 use feed::Feeder;
-use input::{LineNumber, RunNumber, parse};
+use input::{RunNumber, parse};
 use omnipaxos_core::leader_election::NodeId;
-use omnipaxos_core::paxos::ProposalOutcome;
 use omnipaxos_core::storage::ConfigId;
+use omnipaxos_kompact::server::Start;
 use report::Report;
-use server::Server;
+use server::{Place, Server};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use wait::{poll, wait_for};
@@ -57,164 +58,179 @@ fn run(args: &Args) -> Result<(), QuickstartError> {
 
     // The leader dies while its proposals are on their way.
     let (third, two_thirds) = (lines.len() / 3, lines.len() * 2 / 3);
-    feeder.feed(&lines, 0..third, &servers, config_id, &report)?;
+    feeder.feed(&lines, 0..third, &servers, &report)?;
     if let Some(killed) = servers.remove(&leader) {
         killed.kill()?;
     }
     feeder.lose(leader);
     report.event(&format!("killed server {leader} behind line {third}"));
-    feeder.feed(&lines, third..two_thirds, &servers, config_id, &report)?;
+
+    // Another one takes its place while lines go on: those that come in between two configurations
+    // are held, and decided in the next one.
+    let new = replace(leader, &servers, &data, args.log)?;
+    let (joining, address) = (new.pid, new.address());
+    let Some(any) = servers.values().next() else {
+        return Ok(());
+    };
+    let changed = any.client().replace(leader, joining, address);
+    feeder.feed(&lines, third..two_thirds, &servers, &report)?;
+    report.migration(&new.log);
+    let changed = wait_for("the reconfiguration", changed)?;
+    let next_config = changed.map_err(QuickstartError::Reconfiguration)?.config_id;
+    report.event(&format!("configuration {config_id} ends, configuration {next_config} begins"));
+    servers.insert(joining, new);
+    let leads = await_leader(&servers, next_config, &report)?;
+    report.event(&format!("configuration {next_config}: server {joining} is in, {leads} leads"));
     feeder.settle(&report)?;
 
-    let next_config = reconfigure(&mut servers, config_id, &data, args.log, &report)?;
-    let next = missing(&mut feeder, &servers, data.run, two_thirds..lines.len(), &report);
-    feeder.feed(&lines, next, &servers, next_config, &report)?;
+    let decided = decided_before(&servers, next_config, data.run)?;
+    let lost = feeder.lost(leader, &decided, &report);
+    feeder.feed(&lines, lost.into_iter().chain(two_thirds..lines.len()), &servers, &report)?;
     feeder.settle(&report)?;
 
     let result = verify(&servers, data.run, &lines, &feeder);
-    report.table(&rows(&servers, leader)?);
+    report.table(&rows(&servers, leader));
     result?;
     report.event(&format!("all live servers hold the {} lines in the same order", lines.len()));
     servers.into_values().try_for_each(Server::shutdown)
 }
 
-/// Starts the servers of the latest configuration that the directory knows, and waits until they
-/// have a leader and nothing undecided; returns them, the configuration and its leader.
+/// Starts the servers that the directory knows, or the first ones of a new cluster, and waits until
+/// they have a leader; returns those that are members, their configuration and its leader.
 fn begin(
     data: &Data,
     args: &Args,
     report: &Report,
 ) -> Result<(Servers, ConfigId, NodeId), QuickstartError> {
-    loop {
-        let Recovered { config_id, nodes, log, engines } = data.recover(args.servers)?;
-        let mut servers = Servers::new();
-        for (pid, engine) in engines {
-            servers.insert(pid, Server::start(engine, log.clone(), args.log)?);
+    let (engines, new) = data.engines(args.servers)?;
+    let mut places = BTreeMap::new();
+    for pid in engines.keys() {
+        places.insert(*pid, Place::new(args.log)?);
+    }
+    let addresses: BTreeMap<_, _> = places.iter().map(|(pid, p)| (*pid, p.address())).collect();
+    let mut contact = None;
+    for (pid, engine) in &engines {
+        if engine.history()?.is_some() {
+            contact = addresses.get(pid).copied();
         }
-        start(&mut servers, config_id, &nodes)?;
-        let leader = await_leader(&servers, config_id)?;
-        let over = match servers.get(&leader) {
-            Some(server) => poll("a log without an undecided end", || server.is_over(config_id))?,
-            None => false,
+    }
+    let mut servers = Servers::new();
+    for (pid, engine) in engines {
+        let start = match contact {
+            _ if new => Start::Bootstrap { servers: addresses.clone() },
+            // It was stopped before it knew of any configuration.
+            Some(contact) if engine.history()?.is_none() => Start::Join { contact, role: None },
+            _ => Start::Resume,
         };
-        if over {
-            // An earlier run was stopped in the middle of a reconfiguration.
-            report.event(&format!("configuration {config_id} is over"));
-            for server in servers.values() {
-                let stop_sign = || Ok(server.stop_sign(config_id));
-                poll(&format!("the StopSign at server {}", server.pid), stop_sign)?;
-            }
-            servers.into_values().try_for_each(Server::shutdown)?;
-            continue;
+        if let Some(place) = places.remove(&pid) {
+            servers.insert(pid, Server::start(place, engine, start, &addresses)?);
         }
-        report.event(&format!("configuration {config_id}: servers {nodes:?}, led by {leader}"));
-        if data.run > 1 {
-            let earlier = servers.get(&leader).map_or(0, |s| s.log.lock().entries.len());
-            report.event(&format!("{earlier} entries of earlier runs were recovered"));
+    }
+    let config_id = settle(&mut servers, report)?;
+    let leader = await_leader(&servers, config_id, report)?;
+    let pids: Vec<NodeId> = servers.keys().copied().collect();
+    report.event(&format!("configuration {config_id}: servers {pids:?}, led by {leader}"));
+    if data.run > 1 {
+        let log = servers.get(&leader).map(|server| server.log.clone()).unwrap_or_default();
+        poll("the entries of earlier runs", || {
+            Ok(log.lock().has_all_before(config_id).then_some(()))
+        })?;
+        let earlier = log.lock().entries.len();
+        report.event(&format!("{earlier} entries of earlier configurations were recovered"));
+    }
+    Ok((servers, config_id, leader))
+}
+
+/// Waits until each server runs in the newest configuration, or has found out that it is no member
+/// any more: such a one is stopped. Returns that configuration.
+fn settle(servers: &mut Servers, report: &Report) -> Result<ConfigId, QuickstartError> {
+    let newest = poll("servers in one configuration", || {
+        let mut configurations = BTreeMap::new();
+        for server in servers.values() {
+            let log = server.log.lock();
+            fail_if_halted(server.pid, log.halted.as_deref())?;
+            configurations.extend(log.configuration.clone().map(|c| (c.config_id, c)));
         }
-        return Ok((servers, config_id, leader));
+        let Some((config_id, configuration)) = configurations.pop_last() else {
+            return Ok(None);
+        };
+        let settled = servers.values().all(|server| {
+            let log = server.log.lock();
+            let member = configuration.role(server.pid).is_some();
+            if member { log.config_id() == Some(config_id) } else { log.retired }
+        });
+        Ok(settled.then_some((config_id, configuration)))
+    })?;
+    let (config_id, configuration) = newest;
+    let gone: Vec<NodeId> =
+        servers.keys().copied().filter(|pid| configuration.role(*pid).is_none()).collect();
+    for pid in gone {
+        if let Some(server) = servers.remove(&pid) {
+            server.shutdown()?;
+            report.event(&format!("server {pid} was replaced in an earlier run: it has retired"));
+        }
+    }
+    Ok(config_id)
+}
+
+fn fail_if_halted(pid: NodeId, reason: Option<&str>) -> Result<(), QuickstartError> {
+    match reason {
+        Some(reason) => Err(QuickstartError::Halted { pid, reason: reason.to_owned() }),
+        None => Ok(()),
     }
 }
 
-/// Starts the replicas of a configuration at all `servers`.
-fn start(
-    servers: &mut Servers,
+/// Waits until all servers follow the same leader in a configuration.
+fn await_leader(
+    servers: &Servers,
     config_id: ConfigId,
-    nodes: &[NodeId],
-) -> Result<(), QuickstartError> {
-    for server in servers.values() {
-        server.meet(servers);
-    }
-    servers.values_mut().try_for_each(|server| server.join(config_id, nodes))
-}
-
-/// Waits until all servers follow the same leader.
-fn await_leader(servers: &Servers, config_id: ConfigId) -> Result<NodeId, QuickstartError> {
+    report: &Report,
+) -> Result<NodeId, QuickstartError> {
     poll(&format!("a leader of configuration {config_id}"), || {
         let mut leaders = BTreeSet::new();
         for server in servers.values() {
-            leaders.insert(server.leader()?);
+            report.migration(&server.log);
+            let log = server.log.lock();
+            fail_if_halted(server.pid, log.halted.as_deref())?;
+            leaders.insert((log.config_id(), log.leader));
         }
         let leader = leaders.pop_first().and_then(|(config, leader)| {
-            leader.filter(|_| config == config_id && leaders.is_empty())
+            leader.filter(|_| config == Some(config_id) && leaders.is_empty())
         });
         Ok(leader)
     })
 }
 
-/// Ends a configuration, and goes on in one of the survivors and a new server; returns it.
-fn reconfigure(
-    servers: &mut Servers,
-    config_id: ConfigId,
+/// A new server, which waits to be named.
+fn replace(
+    gone: NodeId,
+    servers: &Servers,
     data: &Data,
     show_log: bool,
-    report: &Report,
-) -> Result<ConfigId, QuickstartError> {
-    let (joining, next_config) = (data.new_pid()?, config_id + 1);
-    let mut nodes: Vec<NodeId> = servers.keys().copied().collect();
-    nodes.push(joining);
-    let Some(proposer) = servers.values().next() else {
-        return Ok(next_config);
+) -> Result<Server, QuickstartError> {
+    let joining = data.new_pid()?;
+    let contact = servers.values().next().map(Server::address);
+    let start = match contact {
+        Some(contact) => Start::Join { contact, role: None },
+        None => return Err(QuickstartError::Check(format!("server {gone} was the last one"))),
     };
-    let answer = proposer.client(config_id)?.propose_reconfiguration(nodes.clone());
-    match wait_for("the reconfiguration", answer)? {
-        Ok(ProposalOutcome::Decided(index)) => {
-            let what = format!("configuration {config_id} ends with a StopSign at index {index}");
-            report.event(&what);
-        }
-        Ok(outcome) => {
-            return Err(QuickstartError::Check(format!("the StopSign was {outcome:?}")));
-        }
-        Err(failure) => return Err(QuickstartError::Reconfiguration(failure)),
-    }
-    for server in servers.values() {
-        let stop_sign = || Ok(server.stop_sign(config_id));
-        poll(&format!("the StopSign at server {}", server.pid), stop_sign)?;
-    }
-    let Some(donor) = servers.values().next() else {
-        return Ok(next_config);
-    };
-    let new = Server::start(data.create(joining)?, donor.log.lock().before(config_id), show_log)?;
-    new.fetch(donor, config_id)?;
-    let entries = new.log.lock().entries.len();
-    report.event(&format!(
-        "server {joining} has {entries} entries up to configuration {config_id} from server {}",
-        donor.pid
-    ));
-    servers.insert(joining, new);
-    start(servers, next_config, &nodes)?;
-    let leader = await_leader(servers, next_config)?;
-    report.event(&format!("configuration {next_config}: servers {nodes:?}, led by {leader}"));
-    Ok(next_config)
+    Server::start(Place::new(show_log)?, data.create(joining)?, start, &BTreeMap::new())
 }
 
-/// The lines that the next configuration still has to decide: what the sealed log lacks, and
-/// `rest`.
-fn missing(
-    feeder: &mut Feeder,
+/// The lines of this run that were decided before configuration `config_id`.
+fn decided_before(
     servers: &Servers,
+    config_id: ConfigId,
     run: RunNumber,
-    rest: std::ops::Range<LineNumber>,
-    report: &Report,
-) -> Vec<LineNumber> {
-    let mut decided = BTreeSet::new();
-    if let Some(server) = servers.values().next() {
-        let log = server.log.lock();
-        let parsed = log.entries.iter().filter_map(|(_, data)| parse(data));
-        decided.extend(parsed.filter(|(of, ..)| *of == run).map(|(_, number, _)| number));
-    }
-    let (found, lost): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut feeder.unknown).into_iter().partition(|line| decided.contains(line));
-    found.iter().for_each(|_| feeder.found(report));
-    let mut next = std::mem::take(&mut feeder.dropped);
-    report.event(&format!(
-        "of the lines at the killed server {} were decided, {} are proposed again",
-        found.len(),
-        lost.len()
-    ));
-    next.extend(lost);
-    next.extend(rest);
-    next
+) -> Result<BTreeSet<usize>, QuickstartError> {
+    let Some(server) = servers.values().next() else {
+        return Ok(BTreeSet::new());
+    };
+    let what = format!("the end of the old log at server {}", server.pid);
+    poll(&what, || Ok(server.log.lock().has_all_before(config_id).then_some(())))?;
+    let log = server.log.lock();
+    let parsed = log.entries.iter().filter_map(|(_, data)| parse(data));
+    Ok(parsed.filter(|(of, ..)| *of == run).map(|(_, number, _)| number).collect())
 }
 
 /// All live servers hold the same log, and it is a valid one.
@@ -239,24 +255,23 @@ fn verify(
     }
 }
 
-fn rows(servers: &Servers, killed: NodeId) -> Result<Vec<[String; 6]>, QuickstartError> {
+fn rows(servers: &Servers, killed: NodeId) -> Vec<[String; 6]> {
     let mut rows = BTreeMap::new();
     let none = || "-".to_owned();
     rows.insert(killed, [killed.to_string(), "killed".to_owned(), none(), none(), none(), none()]);
     for server in servers.values() {
-        let (config_id, leader) = server.leader()?;
         let log = server.log.lock();
         let mut digest = log.digest().to_string();
         digest.truncate(16);
         let row = [
             server.pid.to_string(),
             "live".to_owned(),
-            config_id.to_string(),
-            leader.map_or_else(none, |pid| pid.to_string()),
+            log.config_id().map_or_else(none, |config_id| config_id.to_string()),
+            log.leader.map_or_else(none, |pid| pid.to_string()),
             log.entries.len().to_string(),
             digest,
         ];
         rows.insert(server.pid, row);
     }
-    Ok(rows.into_values().collect())
+    rows.into_values().collect()
 }

@@ -98,7 +98,7 @@ impl<E: ServerStorage> Driver<E> {
     /// Reads what is on disk, or begins where nothing is.
     pub(super) fn prepare(spec: ServerSpec<E>, parts: Parts) -> Result<Self, ServerStartError> {
         let Parts { system, router, server, inputs } = parts;
-        let ServerSpec { pid, config, storage, start, advertise, deliver_from, .. } = spec;
+        let ServerSpec { pid, config, storage, start, advertise, located, deliver_from, .. } = spec;
         let notes = match storage.history()? {
             Some(bytes) => Notes::decode(&bytes).map_err(ServerStartError::History)?,
             None => Notes::default(),
@@ -148,6 +148,10 @@ impl<E: ServerStorage> Driver<E> {
             halted: false,
             next_tick: Instant::now(),
         };
+        // What is said first counts.
+        for (pid, address) in located {
+            driver.note(Member { pid, storage_id: None, address });
+        }
         for member in driver.notes.members.clone() {
             driver.note(member);
         }
