@@ -6,6 +6,7 @@ use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_kompact::durable::{Engine, OpenError, Options, Owner};
 use omnipaxos_kompact::wire::ClusterId;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,8 +97,8 @@ impl Data {
             }
         }
         for pid in (1..=servers).filter(|_| new) {
-            if !engines.contains_key(&pid) {
-                engines.insert(pid, self.create(pid)?);
+            if let Entry::Vacant(place) = engines.entry(pid) {
+                place.insert(self.create(pid)?);
             }
         }
         Ok((engines, new))

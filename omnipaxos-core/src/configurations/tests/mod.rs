@@ -3,8 +3,8 @@
 mod agreed;
 mod changes;
 mod crashes;
-mod history;
 mod force;
+mod history;
 mod hostile;
 mod lines;
 mod proposals;
