@@ -46,6 +46,8 @@ pub enum ElectionRequest {
     Prepared(Ballot),
     /// The user prefers another leader.
     SetPriority(u32),
+    /// Leadership is handed to this server.
+    TakeOver,
 }
 
 /// What a router indicates to those that receive messages `M`.

@@ -147,6 +147,10 @@ impl Provide<LeaderElectionPort> for LeaderElectionComponent {
                 self.emit(None);
             }
             ElectionRequest::SetPriority(priority) => self.set_priority(priority),
+            ElectionRequest::TakeOver => {
+                let leader = self.election.take_over();
+                self.emit(leader);
+            }
         }
         Handled::OK
     }

@@ -96,6 +96,12 @@ impl ReplicaClient {
         self.replica.tell(ReplicaMessage::SetPriority(priority));
     }
 
+    /// Hands leadership to this server: it stands for election at once, if it may. Where another
+    /// one has a higher priority that takes over again.
+    pub fn take_over(&self) {
+        self.replica.tell(ReplicaMessage::TakeOver);
+    }
+
     /// Hands decided records to the replica that it did not get from its leader; what it has
     /// already changes nothing. They start at or below its decided index, and were chosen in
     /// `round` or before.

@@ -8,7 +8,7 @@ use crate::identity::{MembersError, StorageId};
 use crate::ports::{DecidedPort, LeaderElectionPort};
 use kompact::prelude::*;
 use omnipaxos_core::Quorum;
-use omnipaxos_core::leader_election::{Ballot, BallotLeaderElection, NodeId};
+use omnipaxos_core::leader_election::{Ballot, BallotLeaderElection, Leader, NodeId};
 use omnipaxos_core::paxos::{CatchUpLimit, Paxos};
 use omnipaxos_core::storage::{ConfigId, PaxosState, Sequence, Storage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +28,7 @@ pub struct ReplicaSpec<S, P> {
     flush: FlushMode,
     outcomes: Option<Recipient<Outcome>>,
     catch_up: Option<CatchUpLimit>,
+    continued: Option<Leader>,
 }
 
 impl<S, P> ReplicaSpec<S, P> {
@@ -45,6 +46,7 @@ impl<S, P> ReplicaSpec<S, P> {
             flush: FlushMode::Auto,
             outcomes: None,
             catch_up: None,
+            continued: None,
         }
     }
 
@@ -85,6 +87,14 @@ impl<S, P> ReplicaSpec<S, P> {
     #[must_use]
     pub fn catch_up(mut self, limit: CatchUpLimit) -> Self {
         self.catch_up = Some(limit);
+        self
+    }
+
+    /// The leader that the StopSign before this configuration names, the same at all its servers:
+    /// it leads at once, without an election (protocol line C5).
+    #[must_use]
+    pub fn continued(mut self, leader: Option<Leader>) -> Self {
+        self.continued = leader;
         self
     }
 
@@ -159,6 +169,7 @@ where
     ) -> Result<Self, SpawnError> {
         let (config_id, pid, quorum) = (spec.config_id, router.pid(), spec.quorum);
         let voters = spec.nodes.clone();
+        let continued = spec.continued.map(|leader| leader.ballot);
         let (mut prepared, promised, mut peers) = Self::without_election(system, router, spec)?;
         if !voters.contains(&pid) {
             // A learner elects nobody: it hears from whoever leads.
@@ -167,6 +178,9 @@ where
         peers.retain(|peer| voters.contains(peer));
         let mut config = router.config().election(promised);
         config.quorum = quorum;
+        // Its owner stands in it where its replica leads in it already.
+        let leads = prepared.handle.replica.on_definition(|replica| replica.is_leader());
+        config.continued = continued.filter(|ballot| leads && *ballot == promised);
         let ble = BallotLeaderElection::with(config_id, pid, peers, config)?;
         let (tick, patience) = (router.config().tick, router.config().election_timeout);
         let health = prepared.health();
@@ -226,6 +240,7 @@ where
         config.learners = spec.learners;
         config.read_from = spec.read_from;
         config.catch_up = spec.catch_up;
+        config.continued = spec.continued;
         let paxos = Paxos::try_with(config_id, pid, peers.clone(), spec.storage, config)?;
         let promised = paxos.promised();
         let options = ReplicaOptions {

@@ -230,6 +230,7 @@ where
             ReplicaMessage::SetPriority(priority) => {
                 self.election.trigger(ElectionRequest::SetPriority(priority));
             }
+            ReplicaMessage::TakeOver => self.election.trigger(ElectionRequest::TakeOver),
             ReplicaMessage::Flushed(id, result) => {
                 self.flushed(id, result);
                 self.mark_dirty();

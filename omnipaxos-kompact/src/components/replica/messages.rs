@@ -127,6 +127,8 @@ pub enum ReplicaMessage {
     Status(Ask<(), Result<ReplicaStatus, Stopped>>),
     /// Tell the election of another priority.
     SetPriority(u32),
+    /// Tell the election that leadership is handed to this server.
+    TakeOver,
     /// From itself: work off what was handled.
     Drain,
     /// From the flusher: a flush has ended.

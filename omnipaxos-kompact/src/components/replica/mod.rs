@@ -141,6 +141,12 @@ where
         self
     }
 
+    /// Whether the replica leads.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.paxos.as_ref().is_some_and(Paxos::is_leader)
+    }
+
     /// Whether the replica is fit to lead, for its election.
     #[must_use]
     pub fn health(&self) -> ReplicaHealth {

@@ -120,6 +120,7 @@ impl<E: ServerStorage> Driver<E> {
         let voters = configuration.nodes.clone();
         let mut spec = ReplicaSpec::new(config_id, voters, log.into_storage())
             .learners(configuration.learners.clone())
+            .continued(configuration.leader)
             .read_from(read_from)
             .catch_up(self.router.config().catch_up())
             .outcomes_to(outcomes);

@@ -157,7 +157,7 @@ impl<E: ServerStorage> Driver<E> {
             (self.runs_newest(), self.logs.get(&config_id))
             && newest == config_id
         {
-            replica.client().set_priority(u32::MAX);
+            replica.client().take_over();
         }
     }
 
