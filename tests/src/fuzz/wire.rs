@@ -1,11 +1,20 @@
 //! The wire decoder on any bytes.
 
 use bytes::{BufMut as _, BytesMut};
+use omnipaxos_core::configurations::{Configuration, Ended, HistoryPart, Role, ServerBody, Stage};
 use omnipaxos_core::leader_election::{BallotLeaderElection, ElectionConfig, Leader};
+use omnipaxos_core::migration::{
+    IndexRange, MigrationBody, MigrationMessage, Segment, SegmentRequest,
+};
 use omnipaxos_core::paxos::{Ballot, NodeId, Paxos, PaxosConfig};
-use omnipaxos_core::storage::{MemorySequence, MemoryState, Storage};
+use omnipaxos_core::storage::{
+    Entry, MemorySequence, MemoryState, ProposalId, RecordsBuilder, StopSign, Storage,
+};
 use omnipaxos_kompact::identity::StorageId;
-use omnipaxos_kompact::wire::{Frame, Incoming, Limits, Packet, Storages};
+use omnipaxos_kompact::wire::{
+    Frame, Incoming, JoinRefusal, Limits, Packet, ServerPacket, ServerTalk, Storages,
+};
+use std::net::SocketAddr;
 
 /// Reads `bytes` as a packet, as a server does that gets them from anyone.
 ///
@@ -26,9 +35,12 @@ pub fn wire(bytes: &[u8]) {
     let (Ok(packet), Ok(storages)) = (incoming.decode(&limits), storages) else {
         return;
     };
-    if let Packet::Paxos(message) = &packet
-        && let Some(records) = message.clone().take_records()
-    {
+    let records = match packet.clone() {
+        Packet::Paxos(mut message) => message.take_records(),
+        Packet::Server(mut packet) => packet.talk.take_records(),
+        _ => None,
+    };
+    if let Some(records) = records {
         let count: u64 = records.runs().iter().map(|run| run.count).sum();
         assert_eq!(count, records.len(), "identities and entries differ in number");
         assert!(records.len() as usize <= limits.entries);
@@ -45,6 +57,50 @@ fn written(frame: &Frame) -> BytesMut {
     let mut buffer = BytesMut::with_capacity(frame.encoded_len()).limit(frame.encoded_len());
     frame.write(&mut buffer);
     buffer.into_inner()
+}
+
+/// What servers say to each other when one joins, fetches a log and is handed leadership.
+fn talks() -> Vec<ServerTalk> {
+    let id = ProposalId { proposer: 1, session: 1, number: 1 };
+    let mut records = RecordsBuilder::new();
+    records.push(id, Entry::from(vec![7; 20]));
+    let records = records.build();
+    let stop_sign = StopSign {
+        config_id: 2,
+        nodes: vec![1, 2],
+        learners: vec![3],
+        metadata: Some(vec![1; 10].into()),
+        digest: None,
+        skip_prepare_use_leader: Some(Leader::new(Ballot::new(1, 0, 1))),
+    };
+    let round = Ballot::new(1, 0, 1);
+    let ended = Ended { config_id: 1, len: 2, stop_sign, anchor: None, round, forced: false };
+    let history = HistoryPart { first: Configuration::first(1, vec![1]), ended: vec![ended] };
+    let range = IndexRange::new(0, 2);
+    let migration = [
+        MigrationBody::InventoryRequest,
+        MigrationBody::SegmentRequest(SegmentRequest { range, max_cost: 4096 }),
+        MigrationBody::Segment(Segment { start: 0, records }),
+        MigrationBody::Refused,
+    ];
+    let migration = migration.map(|body| {
+        let message = MigrationMessage { config_id: 1, from: 1, to: 2, body };
+        ServerTalk::Life(ServerBody::Migration(message))
+    });
+    let stage = Stage::Synced { leader: Some(2) };
+    let mut talks = vec![
+        ServerTalk::Identify,
+        ServerTalk::Identity,
+        ServerTalk::Join { role: Role::Learner },
+        ServerTalk::JoinRefused { reason: JoinRefusal::NotMember, ask: vec![] },
+        ServerTalk::TakeLead { config_id: 3 },
+        ServerTalk::Life(ServerBody::Hello { newest: 1 }),
+        ServerTalk::Life(ServerBody::History(history)),
+        ServerTalk::Life(ServerBody::StageRequest { config_id: 2 }),
+        ServerTalk::Life(ServerBody::Stage { config_id: 2, stage }),
+    ];
+    talks.extend(migration);
+    talks
 }
 
 /// Packets that three servers really send each other, to begin from.
@@ -90,6 +146,12 @@ pub fn packets() -> Vec<Vec<u8>> {
                 let _ = election.tick();
                 election.get_outgoing_msgs().into_iter().map(Packet::Heartbeat).for_each(&mut send);
             }
+        }
+    }
+    if let Some(storage_id) = StorageId::new(5) {
+        for talk in talks() {
+            let address = SocketAddr::from(([10, 0, 0, 1], 4000));
+            send(Packet::Server(ServerPacket { from: 1, to: 2, storage_id, address, talk }));
         }
     }
     packets.sort();

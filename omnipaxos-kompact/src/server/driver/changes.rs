@@ -185,6 +185,8 @@ impl<E: ServerStorage> Driver<E> {
         let Some(newest) = self.newest().filter(|newest| newest.role(self.pid).is_some()) else {
             return self.end_change(Err(ChangeError::NotMember));
         };
+        // It may be as new as this very burst of inputs.
+        self.note_members(&newest);
         let Some(current) = &self.changes.current else {
             return;
         };

@@ -193,13 +193,21 @@ impl Remains {
 #[derive(Default)]
 pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<NodeId, Node>,
+    /// Of all that are started.
+    settings: String,
 }
 
 impl Cluster {
     /// Server 1 begins, the others up to `n` join.
     pub(crate) fn grown(n: u64) -> Self {
-        let mut cluster = Self::default();
-        cluster.add(Node::start(1, Start::Bootstrap { servers: BTreeMap::new() }));
+        Self::grown_with(n, "")
+    }
+
+    /// The same, with more settings.
+    pub(crate) fn grown_with(n: u64, settings: &str) -> Self {
+        let mut cluster = Self { nodes: BTreeMap::new(), settings: settings.to_owned() };
+        let start = Start::Bootstrap { servers: BTreeMap::new() };
+        cluster.add(Node::start_with(1, start, settings));
         for pid in 2..=n {
             cluster.join(pid);
         }
@@ -217,7 +225,8 @@ impl Cluster {
 
     pub(crate) fn join_as(&mut self, pid: NodeId, role: Role) {
         let contact = self.any().address();
-        self.add(Node::start(pid, Start::Join { contact, role: Some(role) }));
+        let start = Start::Join { contact, role: Some(role) };
+        self.add(Node::start_with(pid, start, &self.settings));
         let node = self.node(pid);
         eventually("the server has joined", || {
             assert_eq!(node.records.lock().halted, None);

@@ -39,6 +39,7 @@ fn a_server_that_was_removed_while_it_was_away_retires() {
     // It may come back.
     let address = cluster.node(4).address();
     changed(cluster.node(1).client().add(4, address)).unwrap();
+    cluster.takes_part(4, 7);
     cluster.propose(4, 200..210);
     cluster.same_log(&[1, 2, 3, 5, 4], 0..210);
 }
@@ -51,6 +52,24 @@ fn a_server_that_is_somewhere_else_after_a_restart_is_found() {
     cluster.add(remains.restart());
     cluster.propose(3, 10..20);
     cluster.same_log(&[1, 2, 3], 0..20);
+}
+
+#[test]
+fn a_member_that_is_far_behind_is_brought_up_by_all_the_others() {
+    const SETTINGS: &str = "catch-up = 65536\nsegment = 16384\n";
+    let mut cluster = Cluster::grown_with(3, SETTINGS);
+    cluster.propose(1, 0..100);
+    let away = *cluster.nodes.keys().find(|pid| **pid != cluster.leader()).unwrap();
+    let remains = cluster.kill(away);
+    let other = *cluster.nodes.keys().next().unwrap();
+    cluster.propose(other, 100..30_000);
+    cluster.add(remains.restart());
+    cluster.propose(away, 30_000..30_010);
+    cluster.same_log(&[1, 2, 3], 0..30_010);
+    let migrated = &cluster.node(away).records.lock().migrated;
+    let fetched =
+        migrated.iter().filter(|(config_id, ..)| *config_id == 3).map(|(_, have, _)| have);
+    assert!(fetched.max().is_some_and(|have| *have > 10_000), "{migrated:?}");
 }
 
 #[test]
