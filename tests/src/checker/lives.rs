@@ -85,12 +85,10 @@ impl Checker {
         servers.iter().filter(holds).count()
     }
 
-    /// `who` retires: it was left out, this is durable, and a quorum of the newest configuration
-    /// that it knows has all that comes before.
-    pub fn retired(&mut self, who: Who, durably: bool, history: Option<&History>) {
-        let Some(newest) = history.map(History::newest).filter(|_| durably) else {
-            return self.fail(Check::HistoryFirst, format!("{who} retires, not durably"));
-        };
+    /// `who` decides to retire: it was left out, and a quorum of the newest configuration that it
+    /// knows has all that comes before.
+    pub fn retires(&mut self, who: Who, history: &History) {
+        let newest = history.newest();
         let (holding, voters) = (self.holding(&newest.nodes, newest.config_id), newest.nodes.len());
         if newest.role(who.pid).is_some() || holding <= voters / 2 {
             let detail = format!("{who} retires, {holding} of {newest:?} have what came before");
@@ -98,10 +96,16 @@ impl Checker {
         }
     }
 
-    /// `who` stops its replica of a configuration: nobody waits for it any more.
+    /// `who` stops its replica of a configuration: nobody waits for it any more, unless it gives up
+    /// the rest of that log.
     pub fn stopped(&mut self, who: Who, config_id: ConfigId, gives_up: bool) {
         let open = self.unresolved(who, config_id);
-        if !gives_up && !open.is_empty() {
+        if gives_up {
+            for id in open {
+                let place = (who.slot, who.incarnation, config_id, id.session, id.number);
+                self.by_id.remove(&place);
+            }
+        } else if !open.is_empty() {
             let detail = format!("{who} stops in {config_id}, {open:?} have no outcome");
             self.fail(Check::NeverLost, detail);
         }

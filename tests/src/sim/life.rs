@@ -16,8 +16,9 @@ use omnipaxos_core::storage::ConfigId;
 impl Sim {
     /// The life of a server whose process starts, from what is on its disks.
     pub(super) fn begin_life(&mut self, slot: usize) -> Option<Configurations> {
-        let server = &self.servers[slot];
+        let server = &mut self.servers[slot];
         let Page { history, retired } = server.book.medium().clone();
+        server.retired = retired;
         let new = history.is_none();
         let logs = server.disks.iter().map(|(config_id, disk)| {
             let medium = disk.medium();
@@ -110,6 +111,10 @@ impl Sim {
                     now,
                     format_args!("{pid} persists {} {retired} as {version}", history.newest_id()),
                 );
+                if retired && !self.servers[slot].retired {
+                    self.checker.retires(self.servers[slot].who(), &history);
+                }
+                self.servers[slot].retired = retired;
                 self.servers[slot].book.write(version, Page { history: Some(history), retired });
                 let (incarnation, delay) = (self.servers[slot].incarnation, self.flush_duration());
                 self.schedule(delay, Event::Written { slot, incarnation, version });
@@ -147,8 +152,10 @@ impl Sim {
                 if let Some(process) = &mut self.servers[slot].process {
                     self.checker.given_up(&process.line.give_up());
                 }
-                let (who, page) = (self.servers[slot].who(), self.servers[slot].book.medium());
-                self.checker.retired(who, page.retired, page.history.as_ref());
+                if !self.servers[slot].book.medium().retired {
+                    let detail = format!("{pid} has retired, not durably");
+                    self.checker.fail(Check::HistoryFirst, detail);
+                }
             }
             Command::Conflict(conflict) => {
                 self.checker.fail(Check::OneLog, format!("{pid} finds {conflict}"));

@@ -30,6 +30,8 @@ pub(super) struct Server {
     pub(super) started: BTreeMap<ConfigId, Configuration>,
     pub(super) disks: BTreeMap<ConfigId, Disk>,
     pub(super) book: Book,
+    /// What its life wanted to be written last: that it retires.
+    pub(super) retired: bool,
     /// Behind which of its commands its process ends next, where that is on.
     pub(super) boundary: u64,
     pub(super) incarnation: u64,
@@ -105,6 +107,7 @@ impl Server {
             started: BTreeMap::new(),
             disks: BTreeMap::new(),
             book: Book::default(),
+            retired: false,
             boundary: 1,
             incarnation: 0,
             process: None,
