@@ -1,5 +1,5 @@
-//! What a server's directory holds, for operators; and two last resorts, where a quorum of servers is
-//! suspect and where a majority is lost. docs/OPERATIONS.md says when that is.
+//! What a server's directory holds, for operators; and two last resorts, where a quorum of servers
+//! is suspect and where a majority is lost. docs/OPERATIONS.md says when that is.
 
 use clap::{Parser, Subcommand};
 use comfy_table::Table;
@@ -136,8 +136,8 @@ fn force(dir: &Path, keep: &[u64]) -> Result<(), StorageToolError> {
         next.config_id, next.nodes, next.learners
     );
     println!(
-        "records [{}, {index}) were accepted here in round {} and not known to be decided: they are \
-         decided now",
+        "records [{}, {index}) were accepted here in round {} and not known to be decided: they \
+         are decided now",
         end.decided_before, end.accepted_round
     );
     if let Some(discarded) = &end.discarded {
