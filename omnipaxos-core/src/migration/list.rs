@@ -107,8 +107,8 @@ impl List {
         (from < to).then_some(IndexRange::new(from, to))
     }
 
-    /// The number and the bounds of the stripe that holds `index`: a few blocks, about as much as one
-    /// request asks for; `entries` records where blocks are not known.
+    /// The number and the bounds of the stripe that holds `index`: a few blocks, about as much as
+    /// one request asks for; `entries` records where blocks are not known.
     pub(super) fn stripe(&self, index: u64, entries: u64) -> (u64, IndexRange) {
         let blocks = self.known();
         if blocks.is_empty() {

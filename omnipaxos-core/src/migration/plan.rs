@@ -267,8 +267,8 @@ impl Migration {
         self.ask(donor, MigrationBody::SegmentRequest(SegmentRequest { range, max_cost }));
     }
 
-    /// M3: the end of what may be asked for, so that whoever stores in order has to keep little: not
-    /// much beyond `base`, below which everything is stored; but always that record where it is
+    /// M3: the end of what may be asked for, so that whoever stores in order has to keep little:
+    /// not much beyond `base`, below which everything is stored; but always that record where it is
     /// missing and nobody is asked for it, so that everything is `stuck` there. Also whether there
     /// is room for more than what comes next.
     fn window(&self, base: u64, stuck: bool) -> (u64, bool) {
@@ -297,8 +297,8 @@ impl Migration {
         !donor.gone(self.now) && donor.holding.as_ref().is_some_and(lacks)
     }
 
-    /// M3: which stripes this server asks for first where several migrate the same log, so that each
-    /// soon has something that the others lack: those whose number has this remainder. `None` for a
+    /// M3: which stripes this server asks for first where several migrate the same log, so that
+    /// each soon has something that the others lack: those whose number has this remainder. `None` for a
     /// single one.
     fn turn(&self) -> Option<Turn> {
         let others = self.donors.iter().filter(|(_, donor)| self.is_newcomer(donor));

@@ -434,7 +434,7 @@ impl Leading {
                     self.repeat_prepare(r)?;
                 }
             }
-            // C5: a round that was not begun durably is begun once more, and leaves no trace before.
+            // C5: a round that was not begun durably is begun again, and leaves no trace before.
             Phase::Accept(_) if !r.storage.flushes().ended(self.own) => {}
             Phase::Accept(progress) => {
                 for peer in progress.tick(r, self.n, &self.sessions) {

@@ -142,8 +142,8 @@ impl Swarm {
 fn share(log: &Records, members: u64, newcomers: u64, ahead: Option<u64>) {
     let mut swarm = Swarm::new(log, members, newcomers, ahead);
     let ticks = swarm.run();
-    // All uplinks (a single newcomer has nobody to serve), and each byte leaves the members at least
-    // once.
+    // All uplinks (a single newcomer has nobody to serve), and each byte leaves the members at
+    // least once.
     let uplinks = members + if newcomers > 1 { newcomers } else { 0 };
     let bound = (newcomers * log.cost() / (uplinks * RATE)).max(log.cost() / (members * RATE));
     let served = |pid| swarm.servers[&pid].served;
