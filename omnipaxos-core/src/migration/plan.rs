@@ -298,8 +298,8 @@ impl Migration {
     }
 
     /// M3: which stripes this server asks for first where several migrate the same log, so that
-    /// each soon has something that the others lack: those whose number has this remainder. `None` for a
-    /// single one.
+    /// each soon has something that the others lack: those whose number has this remainder. `None`
+    /// for a single one.
     fn turn(&self) -> Option<Turn> {
         let others = self.donors.iter().filter(|(_, donor)| self.is_newcomer(donor));
         let (mut of, mut remainder) = (1, 0);
