@@ -91,8 +91,13 @@ fn bodies(commands: Vec<Command>) -> Vec<(u64, ServerBody)> {
 #[test]
 fn v1_what_is_not_durable_is_not_told() {
     let mut server = running();
+    // That it was in sync says nothing about the next configuration.
+    server.following(1, Some(2));
+    assert_eq!(server.stage(), Stage::Synced { leader: Some(2) });
+    take(&mut server);
     server.stop_sign_decided(ended(1, 10, &[1, 4])).unwrap();
     assert_eq!(take(&mut server).len(), 1);
+    assert_eq!(server.stage(), Stage::Fetching);
     let hello = || ServerBody::Hello { newest: 0 };
     let ServerBody::History(part) = bodies(say(&mut server, 9, hello())).remove(0).1 else {
         panic!("it knows more");
