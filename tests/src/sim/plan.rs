@@ -213,7 +213,7 @@ impl Plan {
             digest_bytes: rng.pick(&[0, 100, 1 << 20]).unwrap_or(0),
             refusals: rng.chance(30),
             lines: rng.pick(&[0, 50, 100]).unwrap_or(50),
-            payload: if reconfigurations > 0 && rng.chance(15) { 6000 } else { 24 },
+            payload: if reconfigurations > 0 && rng.chance(20) { 6000 } else { 24 },
             pids,
         }
     }
@@ -316,6 +316,7 @@ fn life(rng: &mut Rng) -> ConfigurationsConfig {
     if rng.chance(50) {
         config.migration.segment_bytes = rng.between(1, 2000);
         config.migration.window = rng.between(1, 4) as usize;
+        config.migration.ahead_bytes = rng.between(1, 200_000);
         config.store_bytes = rng.between(1, 2000);
     }
     config
