@@ -4,7 +4,8 @@
 //! A run is a function of its seed: nothing there reads a clock or rolls dice of its own. What is
 //! measured, and how each library is set up, is in docs/PERFORMANCE.md.
 //!
-//! [`durable`] is another measurement: commits to a real disk. [`compare`] is what the cores cost.
+//! [`durable`] is another measurement: commits to a real disk. [`compare`] is what the cores cost,
+//! [`reconfiguration`] how members are changed.
 
 pub mod cluster;
 pub mod compare;
@@ -17,6 +18,7 @@ pub mod links;
 pub mod peer;
 pub mod peers;
 pub mod queue;
+pub mod reconfiguration;
 pub mod report;
 pub mod scenario;
 pub mod summary;
