@@ -50,10 +50,10 @@ pub struct OmniPaxosConfig {
     /// `max-entry`: the payload of one entry. Default 1 MiB.
     pub max_entry: u64,
     /// `catch-up`: a member that lacks more than so much of what is decided gets it from several
-    /// members at once instead of from its leader. Default 16 MiB.
+    /// members at once instead of from its leader. Default 2 MiB: twice the window.
     pub catch_up: u64,
     /// `migration-window`: segments on their way from one donor to a server that fetches a log.
-    /// Default 4.
+    /// Default 2; more where links are both fast and long.
     pub migration_window: u64,
     /// `migration-ahead`: how far behind the first entry that is still missing a server that
     /// fetches a log asks for more; so much it may hold in memory. Default 16 MiB.
@@ -100,8 +100,8 @@ impl Default for OmniPaxosConfig {
             max_undecided: core.max_undecided_bytes,
             max_pending: core.max_pending_bytes,
             max_entry: core.max_entry_bytes,
-            catch_up: 16 << 20,
-            migration_window: 4,
+            catch_up: 2 << 20,
+            migration_window: 2,
             migration_ahead: 16 << 20,
             linger: Duration::from_secs(5),
             retire_timeout: Duration::from_secs(60),
@@ -437,7 +437,7 @@ mod tests {
             accept-frame = \"32 KiB\"\nsync-chunk = 262144\nsegment = \"256 KiB\"\n\
             window = \"1 MiB\"\n\
             max-undecided = \"32 MiB\"\nmax-pending = \"32 MiB\"\nmax-entry = \"1 MiB\"\n\
-            catch-up = \"16 MiB\"\nmigration-window = 4\n\
+            catch-up = \"2 MiB\"\nmigration-window = 2\n\
             migration-ahead = \"16 MiB\"\nlinger = \"5 s\"\nretire-timeout = \"60 s\"\n\
             change-timeout = \"30 s\"\ndecided-batch = \"256 KiB\"\nsend-queue = \"4 MiB\"\n\
             send-retry = \"5ms\"\n\

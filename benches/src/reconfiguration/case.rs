@@ -9,10 +9,10 @@ use super::server::{Server, Settings};
 use super::uplink::Sent;
 use super::wire::{Wire, segment};
 use super::world::{Network, SECOND, World};
-use omnipaxos_core::configurations::ConfigurationsConfig;
-use omnipaxos_core::leader_election::{ElectionConfig, NodeId};
-use omnipaxos_core::paxos::{Accept, Ballot, Body, CatchUpLimit, Decide, Message, PaxosConfig};
+use omnipaxos_core::leader_election::NodeId;
+use omnipaxos_core::paxos::{Accept, Ballot, Body, Decide, Message};
 use omnipaxos_core::storage::{Entry, ProposalId, Records, RecordsBuilder, Sequence as _};
+use omnipaxos_kompact::config::OmniPaxosConfig;
 use std::collections::BTreeMap;
 
 /// Bytes a second of each uplink: 100 Mbit/s.
@@ -21,10 +21,10 @@ pub const UPLINK: u64 = 12_500_000;
 /// Milliseconds of a hop.
 pub const HOP: u64 = 1;
 
-/// Milliseconds of a tick, as servers have by default.
+/// Milliseconds of a tick: the default.
 pub const TICK: u64 = 10;
 
-/// Ticks of an election timeout, as servers have by default.
+/// Ticks of an election timeout: the default.
 pub const TIMEOUT_TICKS: u64 = 20;
 
 /// Nanoseconds of an election timeout, and of the window in which the throughput is looked at.
@@ -128,14 +128,13 @@ impl Outcome {
     }
 }
 
-/// The settings of all servers: the defaults, at the pace of a default server.
+/// The settings of all servers: the defaults of omnipaxos-kompact.
 #[must_use]
 pub fn settings() -> Settings {
-    let mut election = ElectionConfig::default();
-    election.timeout_ticks = TIMEOUT_TICKS as u32;
-    let mut paxos = PaxosConfig::default();
-    paxos.catch_up = Some(CatchUpLimit { entries: 100_000, bytes: 2 << 20 });
-    Settings { life: ConfigurationsConfig::default(), paxos, election }
+    let config = OmniPaxosConfig::default();
+    let mut paxos = config.paxos();
+    paxos.catch_up = Some(config.catch_up());
+    Settings { life: config.configurations(), paxos, election: config.election(Ballot::default()) }
 }
 
 /// Makes the change once.
@@ -283,4 +282,35 @@ fn proposals(world: &World, change: Change, preload: &Preload) -> Result<Account
         worst = worst.worse(found);
     }
     Ok(worst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, Donors, Load, TICK, TIMEOUT, TIMEOUT_TICKS, run, settings};
+    use crate::reconfiguration::agenda::MILLISECOND;
+    use crate::reconfiguration::ledger::Account;
+    use crate::reconfiguration::preload::Preload;
+    use omnipaxos_kompact::config::OmniPaxosConfig;
+
+    #[test]
+    fn time_is_that_of_the_defaults() {
+        assert_eq!(u64::from(settings().election.timeout_ticks), TIMEOUT_TICKS);
+        assert_eq!(OmniPaxosConfig::default().tick.as_millis(), u128::from(TICK));
+        assert_eq!(TIMEOUT, TIMEOUT_TICKS * TICK * MILLISECOND);
+    }
+
+    #[test]
+    fn a_change_loses_nothing_and_needs_its_time() {
+        let preload = Preload::new(50_000);
+        for change in [Change::One, Change::Majority] {
+            let [ours, leader] = [Donors::All, Donors::Leader]
+                .map(|donors| run(&preload, change, donors, Load::Half).unwrap());
+            for outcome in [&ours, &leader] {
+                assert_eq!(outcome.account, Account::default());
+                assert!(outcome.period >= outcome.bound, "{outcome:?}");
+                assert!((0.45..0.55).contains(&outcome.load), "{outcome:?}");
+            }
+            assert!(ours.period < leader.period && ours.leader.change < leader.leader.change);
+        }
+    }
 }

@@ -32,7 +32,8 @@ impl Target {
 pub struct MigrationConfig {
     /// Bytes that one request asks for. Lets one record, and one block, through.
     pub segment_bytes: u64,
-    /// Requests on their way to one donor.
+    /// Requests on their way to one donor. Two keep it busy unless its link is both fast and long;
+    /// what else it sends waits behind their answers.
     pub window: usize,
     /// Ticks without any answer of a donor after which what it was asked for is asked again.
     pub resend_ticks: u32,
@@ -51,7 +52,7 @@ impl Default for MigrationConfig {
     fn default() -> Self {
         Self {
             segment_bytes: 256 << 10,
-            window: 4,
+            window: 2,
             resend_ticks: 20,
             max_snapshot_bytes: 64 << 30,
             inventory_ticks: 20,
