@@ -364,10 +364,16 @@ impl World {
     }
 
     /// Decides a StopSign in the newest configuration; `false` without a quorum. One of the quorum
-    /// learns of it at once.
+    /// learns of it at once, which is none that has to catch up first.
     pub(super) fn reconfigure(&mut self, nodes: &[NodeId], learners: &[NodeId]) -> bool {
         let config_id = self.newest();
-        let Some(quorum) = self.quorum(config_id) else { return false };
+        let Some(mut quorum) = self.quorum(config_id) else { return false };
+        let (len, limit) = (self.logs[&config_id].len(), self.lag_limit);
+        let end = |pid: &u64| self.servers[pid].disk.logs.get(&config_id).map_or(0, |log| log.end);
+        quorum.retain(|pid| len - end(pid) <= limit);
+        if quorum.is_empty() {
+            return false;
+        }
         let next = self.logs.get_mut(&config_id).unwrap().seal(nodes, learners);
         self.logs.insert(config_id + 1, Agreed::new(next));
         let first = quorum[self.rng.below(quorum.len() as u64) as usize];
