@@ -15,6 +15,7 @@ pub mod experiment;
 pub mod history;
 pub mod library;
 pub mod links;
+pub mod output;
 pub mod peer;
 pub mod peers;
 pub mod queue;

@@ -1,13 +1,11 @@
 //! Measures durable commits on a real disk: see docs/PERFORMANCE.md.
 
 use clap::{Args as ClapArgs, Parser};
-use indicatif::{ProgressBar, ProgressStyle};
 use omnipaxos_benches::durable::commits::{self, Effort};
 use omnipaxos_benches::durable::load::Load;
 use omnipaxos_benches::durable::raw::Zeros;
 use omnipaxos_benches::durable::{MeasureError, latency, restart, table};
-use serde::Serialize;
-use std::io::{ErrorKind, Write as _, stdout};
+use omnipaxos_benches::output::{OutputError, bar, exit_code, print};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -71,12 +69,10 @@ struct Mode {
 enum Error {
     #[error(transparent)]
     Measure(#[from] MeasureError),
-    #[error("cannot write: {0}")]
-    Output(#[from] std::io::Error),
+    #[error(transparent)]
+    Output(#[from] OutputError),
     #[error("{}: {error}", path.display())]
     Dir { path: PathBuf, error: std::io::Error },
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -85,15 +81,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // A reader that has read enough.
-        Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("durable: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("durable", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<(), Error> {
@@ -115,7 +103,7 @@ fn effort(args: &Args) -> Effort {
 
 fn rates(args: &Args, dir: &Path) -> Result<(), Error> {
     let zeros = Zeros::new(dir)?;
-    let bar = bar(args.payload.len() * args.batch.len());
+    let bar = bar((args.payload.len() * args.batch.len()) as u64, "loads");
     let mut rows = Vec::new();
     for payload in &args.payload {
         for batch in &args.batch {
@@ -132,20 +120,20 @@ fn rates(args: &Args, dir: &Path) -> Result<(), Error> {
          counted.",
         args.runs, args.seconds
     );
-    print(args.json, &rows, &table::commits(&rows), &legend)
+    Ok(print(args.json, &rows, &format!("{}\n\n{legend}", table::commits(&rows)))?)
 }
 
 fn latencies(args: &Args, dir: &Path) -> Result<(), Error> {
     let zeros = Zeros::new(dir)?;
     let rows = latency::measure(dir, &zeros, &Load::new(256, 1), effort(args))?;
     let legend = "Microseconds that commits of one 256 B entry took; segments of 4 MiB.";
-    print(args.json, &rows, &table::latencies(&rows), legend)
+    Ok(print(args.json, &rows, &format!("{}\n\n{legend}", table::latencies(&rows)))?)
 }
 
 fn restarts(args: &Args, dir: &Path) -> Result<(), Error> {
     // 50 MB of entries, then the long log as it looks after large and after single commits.
     let logs = [(50_000_000 / restart::PAYLOAD as u64, 64), (args.entries, 64), (args.entries, 1)];
-    let bar = bar(logs.len());
+    let bar = bar(logs.len() as u64, "logs");
     let mut rows = Vec::new();
     for (entries, batch) in logs {
         rows.push(restart::measure(dir, entries, batch)?);
@@ -154,25 +142,5 @@ fn restarts(args: &Args, dir: &Path) -> Result<(), Error> {
     bar.finish_and_clear();
     let legend = "Entries of 256 B; the files are in the page cache, the engine keeps 1 MiB of the \
                   log in memory.\nOpen checks every byte; restart is open and a replica over it.";
-    print(args.json, &rows, &table::restarts(&rows), legend)
-}
-
-fn bar(steps: usize) -> ProgressBar {
-    let bar = ProgressBar::new(steps as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len}, {eta} left") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-fn print<T: Serialize>(json: bool, rows: &[T], table: &str, legend: &str) -> Result<(), Error> {
-    let mut out = stdout().lock();
-    if !json {
-        writeln!(out, "{table}\n\n{legend}")?;
-        return Ok(());
-    }
-    for row in rows {
-        writeln!(out, "{}", serde_json::to_string(row)?)?;
-    }
-    Ok(())
+    Ok(print(args.json, &rows, &format!("{}\n\n{legend}", table::restarts(&rows)))?)
 }

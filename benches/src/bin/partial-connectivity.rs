@@ -1,13 +1,13 @@
 //! Measures elections under partial connectivity, side by side: see docs/PERFORMANCE.md.
 
 use clap::{Parser, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use omnipaxos_benches::library::Library;
+use omnipaxos_benches::output::{bar, exit_code};
 use omnipaxos_benches::scenario::Scenario;
 use omnipaxos_benches::summary::{Case, Row, worst};
 use omnipaxos_benches::units::{SLOWEST_HOP, TIMEOUT};
 use omnipaxos_benches::{cluster::RunError, report, summary::SeedError};
-use std::io::{ErrorKind, Write as _, stdout};
+use std::io::{Write as _, stdout};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -76,15 +76,7 @@ enum Error {
 const STORY: usize = 60;
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // A reader that has read enough.
-        Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("partial-connectivity: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("partial-connectivity", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<(), Error> {
@@ -93,10 +85,7 @@ fn run(args: &Args) -> Result<(), Error> {
         return Err(Error::Nothing);
     }
     let seeds = args.start..args.start.saturating_add(args.seeds);
-    let bar = ProgressBar::new(cases.len() as u64 * args.seeds);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {eta} left") {
-        bar.set_style(style);
-    }
+    let bar = bar(cases.len() as u64 * args.seeds, "runs");
     let processors = available_parallelism().map_or(1, usize::from);
     let threads = args.threads.unwrap_or(processors);
     let (mut rows, mut stories) = (Vec::new(), Vec::new());

@@ -1,12 +1,11 @@
 //! Measures changes of members while clients propose: see docs/PERFORMANCE.md.
 
-use clap::{Parser, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::Parser;
+use omnipaxos_benches::output::{OutputError, bar, exit_code, print};
 use omnipaxos_benches::reconfiguration::RunError;
 use omnipaxos_benches::reconfiguration::case::{self, Change, Donors, Load, Outcome};
 use omnipaxos_benches::reconfiguration::preload::Preload;
-use omnipaxos_benches::reconfiguration::row::{self, Row};
-use std::io::{ErrorKind, Write as _, stdout};
+use omnipaxos_benches::reconfiguration::row;
 use std::process::ExitCode;
 use thiserror::Error;
 
@@ -15,11 +14,7 @@ use thiserror::Error;
 #[derive(Debug, Parser)]
 #[command(name = "reconfiguration")]
 struct Args {
-    /// Only there.
-    #[arg(long, value_enum)]
-    only: Option<Place>,
-
-    /// Entries of 8 bytes that are decided before, in virtual time.
+    /// Entries of 8 bytes that are decided before.
     #[arg(long, value_name = "N", default_value_t = 5_000_000,
           value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
     entries: u64,
@@ -29,44 +24,20 @@ struct Args {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Place {
-    /// In virtual time.
-    Virtual,
-}
-
 #[derive(Debug, Error)]
 enum Error {
     #[error(transparent)]
     Run(#[from] RunError),
-    #[error("cannot write: {0}")]
-    Output(#[from] std::io::Error),
     #[error(transparent)]
-    Json(#[from] serde_json::Error),
+    Output(#[from] OutputError),
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // A reader that has read enough.
-        Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("reconfiguration: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("reconfiguration", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<(), Error> {
-    if args.only.is_none_or(|only| only == Place::Virtual) {
-        in_virtual_time(args)?;
-    }
-    Ok(())
-}
-
-fn in_virtual_time(args: &Args) -> Result<(), Error> {
-    const PLACE: &str = "virtual";
-    let bar = bar(1 + 2 * 3);
+    let bar = bar(1 + 2 * 3, "runs");
     let preload = Preload::new(args.entries);
     bar.inc(1);
     let both = |change, load| -> Result<[Outcome; 2], RunError> {
@@ -82,10 +53,10 @@ fn in_virtual_time(args: &Args) -> Result<(), Error> {
     for change in [Change::One, Change::Majority] {
         let [ours, leader] = both(change, Load::Half)?;
         shares.push(ours.load);
-        rows.extend(row::loaded(PLACE, change, ours.measured(), leader.measured()));
+        rows.extend(row::loaded(change, ours.measured(), leader.measured()));
     }
     let [ours, leader] = both(Change::One, Load::Probe)?;
-    rows.push(row::idle(PLACE, ours.measured(), leader.measured()));
+    rows.push(row::idle(ours.measured(), leader.measured()));
     bar.finish_and_clear();
     let least = shares.iter().copied().fold(1.0, f64::min);
     let legend = format!(
@@ -100,26 +71,6 @@ fn in_virtual_time(args: &Args) -> Result<(), Error> {
         case::TIMEOUT_TICKS * case::TICK,
         case::TIMEOUT_TICKS * case::TICK,
     );
-    print(args.json, &rows, &legend)
-}
-
-fn bar(steps: u64) -> ProgressBar {
-    let bar = ProgressBar::new(steps);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len}, {eta} left") {
-        bar.set_style(style);
-    }
-    bar.tick();
-    bar
-}
-
-fn print(json: bool, rows: &[Row], legend: &str) -> Result<(), Error> {
-    let mut out = stdout().lock();
-    if json {
-        for row in rows {
-            writeln!(out, "{}", serde_json::to_string(row)?)?;
-        }
-    } else {
-        writeln!(out, "{}\n\n{legend}", row::table(rows))?;
-    }
-    Ok(())
+    let text = format!("{}\n\n{legend}", row::table(&rows));
+    Ok(print(args.json, &rows, &text)?)
 }

@@ -103,12 +103,14 @@ impl Library {
     ) -> Result<super::workload::Took, GroupError> {
         let servers = workload.servers;
         match self {
-            Library::Ours => workload.run(OurGroup::start(servers)?, entries),
-            Library::Omnipaxos => workload.run(OmniPaxosGroup::<Owned>::start(servers)?, entries),
-            Library::OmnipaxosShared => {
-                workload.run(OmniPaxosGroup::<Shared>::start(servers)?, entries)
+            Library::Ours => workload.run(&mut OurGroup::start(servers)?, entries),
+            Library::Omnipaxos => {
+                workload.run(&mut OmniPaxosGroup::<Owned>::start(servers)?, entries)
             }
-            Library::Raft => workload.run(RaftGroup::start(servers)?, entries),
+            Library::OmnipaxosShared => {
+                workload.run(&mut OmniPaxosGroup::<Shared>::start(servers)?, entries)
+            }
+            Library::Raft => workload.run(&mut RaftGroup::start(servers)?, entries),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Servers of the crate `omnipaxos`, with the memory storage of `omnipaxos_storage`.
 
 use super::group::{Group, GroupError, Place};
+use super::trims::Trim;
 use bytes::Bytes;
 use omnipaxos::messages::Message;
 use omnipaxos::storage::{Entry, NoSnapshot};
@@ -126,5 +127,12 @@ impl<P: Entry + From<Bytes>> Group for OmniPaxosGroup<P> {
 
     fn decided(&self) -> u64 {
         self.taken.iter().copied().min().unwrap_or(0) as u64
+    }
+}
+
+impl<P: Entry + From<Bytes>> Trim for OmniPaxosGroup<P> {
+    fn trim(&mut self, to: u64) -> Result<(), GroupError> {
+        let trimmed = self.replicas[self.leader].trim(Some(to as usize));
+        trimmed.map_err(|e| GroupError(format!("{e:?}")))
     }
 }

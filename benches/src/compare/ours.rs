@@ -1,6 +1,7 @@
 //! Servers of omnipaxos-core.
 
 use super::group::{Group, GroupError, Place};
+use super::trims::Trim;
 use bytes::Bytes;
 use omnipaxos_core::leader_election::{Ballot, Leader};
 use omnipaxos_core::paxos::{Paxos, PaxosConfig};
@@ -72,5 +73,11 @@ impl Group for OurGroup {
 
     fn decided(&self) -> u64 {
         self.decided.iter().copied().min().unwrap_or(0)
+    }
+}
+
+impl Trim for OurGroup {
+    fn trim(&mut self, to: u64) -> Result<(), GroupError> {
+        self.replicas[0].trim(to).map_err(GroupError::new)
     }
 }

@@ -42,7 +42,7 @@ impl Workload {
     ///
     /// # Errors
     /// [`GroupError`] where a library refuses something, or does not decide what was proposed.
-    pub fn run(&self, mut group: impl Group, entries: u64) -> Result<Took, GroupError> {
+    pub fn run(&self, group: &mut impl Group, entries: u64) -> Result<Took, GroupError> {
         let before = group.decided();
         let mut buffer = Payloads::new(self.payload);
         let start = Instant::now();

@@ -64,13 +64,13 @@ impl Row {
 
 /// The rows of a change under load.
 #[must_use]
-pub fn loaded(place: &str, change: Change, ours: Measured, leader: Measured) -> Vec<Row> {
+pub fn loaded(change: Change, ours: Measured, leader: Measured) -> Vec<Row> {
     let what = match change {
         Change::One => "1 of 5 replaced",
         Change::Majority => "3 of 5 replaced",
     };
     let row = |work: &str, of: fn(&Measured) -> f64| {
-        Row::new(format!("{place}, {what}: {work}"), of(&ours), of(&leader))
+        Row::new(format!("{what}: {work}"), of(&ours), of(&leader))
     };
     let bound = format!("the same by its bound, {:.2} s", ours.bound);
     let by_bound = ours.period / ours.bound;
@@ -79,7 +79,7 @@ pub fn loaded(place: &str, change: Change, ours: Measured, leader: Measured) -> 
     let period = row("until the new servers vote, s", |m| m.period);
     let mut rows = vec![
         Row { goal: Some("paper: up to 8x"), ..period },
-        Row::new(format!("{place}, {what}: {bound}"), by_bound, leader.period / ours.bound)
+        Row::new(format!("{what}: {bound}"), by_bound, leader.period / ours.bound)
             .goal("ours <= 1.3", by_bound <= BOUND),
     ];
     let bytes = row("the leader's MB until then", |m| m.leader);
@@ -99,8 +99,8 @@ pub fn loaded(place: &str, change: Change, ours: Measured, leader: Measured) -> 
 
 /// The row of a change without load.
 #[must_use]
-pub fn idle(place: &str, ours: Measured, leader: Measured) -> Row {
-    let work = format!("{place}, 1 of 5 replaced, idle: election timeouts without decision");
+pub fn idle(ours: Measured, leader: Measured) -> Row {
+    let work = "1 of 5 replaced, idle: election timeouts without decision".to_owned();
     Row::new(work, ours.gap, leader.gap).goal("ours < 1", ours.gap < 1.0)
 }
 
@@ -154,20 +154,20 @@ mod tests {
     fn goals_look_at_what_they_name() {
         let leader = Measured { period: 9.6, leader: 18.0, ..OURS };
         let met = |change, ours| -> Vec<Option<bool>> {
-            loaded("here", change, ours, leader).iter().map(|row| row.met).collect()
+            loaded(change, ours, leader).iter().map(|row| row.met).collect()
         };
         let (yes, no) = (Some(true), Some(false));
         assert_eq!(met(Change::One, OURS), [None, yes, no, None, no, yes]);
         assert_eq!(met(Change::Majority, OURS), [None, yes, no, None, None, yes]);
         let other = Measured { period: 1.31, leader: 9.7, least_share: 0.8, wrong: 1, ..OURS };
         assert_eq!(met(Change::One, other), [None, no, yes, None, yes, no]);
-        assert_eq!(idle("here", OURS, leader).met, yes);
-        assert_eq!(idle("here", Measured { gap: 1.0, ..OURS }, leader).met, no);
+        assert_eq!(idle(OURS, leader).met, yes);
+        assert_eq!(idle(Measured { gap: 1.0, ..OURS }, leader).met, no);
     }
 
     #[test]
     fn rows_have_the_fields_that_others_read() {
-        let row = idle("here", OURS, OURS);
+        let row = idle(OURS, OURS);
         let json = serde_json::to_value(&row).unwrap();
         let fields: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let expected = ["work", "ours", "leader_only", "ratio", "goal", "met"];

@@ -102,6 +102,6 @@ impl ServerClient {
         T: Send,
         E: Send,
     {
-        Answer::new(self.server.ask_with(|promise| message(Ask::new(promise, question))))
+        Answer::of(&self.server, message, question)
     }
 }

@@ -5,7 +5,7 @@ use crate::durable::{Engine, GroupError, OpenError};
 use crate::identity::MemberStore as _;
 use crate::wire::{EncodeError, Member, WireError, decode_members, encode_members};
 use omnipaxos_core::configurations::{
-    ConfigurationError, ForceEndError, ForcedEnd, MergeError, force_end,
+    Configuration, ConfigurationError, ForceEndError, ForcedEnd, MergeError, force_end,
 };
 use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::storage::{StopSign, StorageError};
@@ -74,9 +74,8 @@ pub enum ForceError {
 /// every server's history, for ever.
 ///
 /// **Only where a majority of the newest configuration is lost for good.** What only lost servers
-/// had is lost, acknowledged or not. To lose the least, do it at the survivor whose
-/// `(accepted round, length of the log)` is the highest; never at two of them; and never start a
-/// lost server again.
+/// had is lost, acknowledged or not. docs/OPERATIONS.md says at which survivor the least is lost;
+/// never do it at two of them, and never start a lost server again.
 ///
 /// # Errors
 /// [`ForceError`]; nothing was changed then, unless storage failed.
@@ -110,7 +109,7 @@ pub fn force_configuration(engine: &Engine, keep: &[NodeId]) -> Result<Forced, F
         digest: None,
         skip_prepare_use_leader: None,
     };
-    omnipaxos_core::configurations::Configuration::after(&stop_sign).check()?;
+    Configuration::after(&stop_sign).check()?;
     // The log first: a history without it would send the server looking for records that nobody
     // has.
     let end = force_end(newest.config_id, pid, engine.storage(newest.config_id)?, stop_sign)?;

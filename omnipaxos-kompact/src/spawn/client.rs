@@ -44,7 +44,13 @@ impl<T: Send, E: Send + From<Stopped>> Future for Answer<T, E> {
 }
 
 impl<T: Send, E: Send> Answer<T, E> {
-    pub(crate) fn new(answer: KFuture<Result<T, E>>) -> Self {
+    /// Asks a component, wrapping the question as `message` does.
+    pub(crate) fn of<M: MessageBounds, Q: MessageBounds>(
+        component: &ActorRef<M>,
+        message: fn(Ask<Q, Result<T, E>>) -> M,
+        question: Q,
+    ) -> Self {
+        let answer = component.ask_with(|promise| message(Ask::new(promise, question)));
         Self { answer }
     }
 }
@@ -123,7 +129,6 @@ impl ReplicaClient {
         T: Send,
         E: Send,
     {
-        let answer = self.replica.ask_with(|promise| message(Ask::new(promise, question)));
-        Answer { answer }
+        Answer::of(&self.replica, message, question)
     }
 }

@@ -6,9 +6,9 @@ mod core;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use omnipaxos_benches::compare::group::GroupError;
-use omnipaxos_benches::compare::row::{Row, table};
+use omnipaxos_benches::compare::row::table;
 use omnipaxos_benches::compare::speed::Effort;
-use std::io::{ErrorKind, Write as _, stdout};
+use omnipaxos_benches::output::{OutputError, exit_code, print};
 use std::process::ExitCode;
 use std::time::Duration;
 use thiserror::Error;
@@ -50,28 +50,20 @@ enum What {
 enum Error {
     #[error(transparent)]
     Group(#[from] GroupError),
-    #[error("cannot write: {0}")]
-    Output(#[from] std::io::Error),
     #[error(transparent)]
-    Json(#[from] serde_json::Error),
+    Output(#[from] OutputError),
+    #[error("where this program is: {0}")]
+    Program(#[source] std::io::Error),
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // A reader that has read enough.
-        Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("compare: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("compare", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<(), Error> {
     let length = Duration::from_millis(u64::from(args.length));
     let effort = Effort { runs: args.runs as usize, length };
-    let mut programs = std::env::current_exe()?;
+    let mut programs = std::env::current_exe().map_err(Error::Program)?;
     programs.pop();
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} comparisons, {elapsed}") {
@@ -85,17 +77,5 @@ fn run(args: &Args) -> Result<(), Error> {
         rows.extend(cluster::rows(effort.runs, || bar.inc(1))?);
     }
     bar.finish_and_clear();
-    print(args.json, &rows)
-}
-
-fn print(json: bool, rows: &[Row]) -> Result<(), Error> {
-    let mut out = stdout().lock();
-    if !json {
-        writeln!(out, "{}", table(rows))?;
-        return Ok(());
-    }
-    for row in rows {
-        writeln!(out, "{}", serde_json::to_string(row)?)?;
-    }
-    Ok(())
+    Ok(print(args.json, &rows, &table(&rows))?)
 }

@@ -36,8 +36,8 @@ enum Command {
     },
     /// Start a new configuration from what one server has, where a majority is lost for good.
     Force {
-        /// The directory of the survivor with the highest accepted round, and of several of the
-        /// same round of the one with the longest log: see `show` at each of them.
+        /// The directory of the survivor that holds most: docs/OPERATIONS.md says how to find it
+        /// with `show`.
         dir: PathBuf,
         /// The members that are left, this one included. All others must never run again.
         #[arg(long, required = true, num_args = 1.., value_delimiter = ',', value_name = "PID")]
@@ -90,7 +90,15 @@ fn show(dir: &Path) -> Result<(), StorageToolError> {
     let suspects = engine.suspects()?;
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(["configuration", "log", "decided", "promised", "accepted round", "state"]);
+    table.set_header([
+        "configuration",
+        "log",
+        "decided",
+        "decided round",
+        "accepted round",
+        "promised",
+        "state",
+    ]);
     for config_id in status.configurations {
         let stop_sign = engine.sealed(config_id)?;
         let state = engine.state(config_id).map_err(GroupError::from)?.unwrap_or_default();
@@ -104,8 +112,9 @@ fn show(dir: &Path) -> Result<(), StorageToolError> {
             config_id.to_string(),
             format!("[{}, {})", sequence.first_index(), sequence.end_index()),
             state.decided.to_string(),
-            state.promised.to_string(),
+            state.decided_round.to_string(),
             state.accepted_round.to_string(),
+            state.promised.to_string(),
             judged,
         ]);
     }
