@@ -7,7 +7,7 @@ use omnipaxos_benches::compare::row::{Goal, Row};
 use omnipaxos_benches::durable::stats::{Spread, ratios};
 use omnipaxos_core::storage::{MemorySequence, MemoryState, Storage};
 
-const WINDOW: u64 = 16_384;
+pub(crate) const WINDOW: u64 = 16_384;
 
 /// Messages and entries of one measurement, by payload.
 fn count(payload: usize) -> u64 {
@@ -15,7 +15,7 @@ fn count(payload: usize) -> u64 {
 }
 
 /// Round trips of one measurement.
-const TRIPS: u64 = 10_000;
+pub(crate) const TRIPS: u64 = 10_000;
 
 /// All rows of the cluster.
 pub(crate) fn rows(runs: usize, mut done: impl FnMut()) -> Result<Vec<Row>, GroupError> {
@@ -83,6 +83,6 @@ fn latency(
     Ok(vec![leader, row("3 servers, window 1 at a follower, 256 B", &follower)])
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     Spread::of(values).median
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod core;
+mod durable;
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,8 +10,10 @@ use omnipaxos_benches::compare::group::GroupError;
 use omnipaxos_benches::compare::row::table;
 use omnipaxos_benches::compare::speed::Effort;
 use omnipaxos_benches::output::{OutputError, exit_code, print};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use tempfile::TempDir;
 use thiserror::Error;
 
 /// Ours and the peers, measured in turn; medians.
@@ -31,6 +34,11 @@ struct Args {
           value_parser = clap::value_parser!(u32).range(1..=60_000))]
     length: u32,
 
+    /// On which disk what is durable is measured: a directory, in which another one is made for as
+    /// long as this runs.
+    #[arg(long, value_name = "DIR", default_value = "target")]
+    dir: PathBuf,
+
     /// Print one JSON object a row.
     #[arg(long)]
     json: bool,
@@ -42,6 +50,8 @@ enum What {
     Core,
     /// Servers over TCP.
     Cluster,
+    /// Servers over TCP, with storage on disk.
+    Durable,
     /// Everything.
     All,
 }
@@ -54,6 +64,8 @@ enum Error {
     Output(#[from] OutputError),
     #[error("where this program is: {0}")]
     Program(#[source] std::io::Error),
+    #[error("{}: {error}", path.display())]
+    Dir { path: PathBuf, error: std::io::Error },
 }
 
 fn main() -> ExitCode {
@@ -75,6 +87,12 @@ fn run(args: &Args) -> Result<(), Error> {
     }
     if matches!(args.what, What::Cluster | What::All) {
         rows.extend(cluster::rows(effort.runs, || bar.inc(1))?);
+    }
+    if matches!(args.what, What::Durable | What::All) {
+        let failed = |error| Error::Dir { path: args.dir.clone(), error };
+        std::fs::create_dir_all(&args.dir).map_err(failed)?;
+        let dir = TempDir::with_prefix_in("compare-", &args.dir).map_err(failed)?;
+        rows.extend(durable::rows(effort, dir.path(), || bar.inc(1))?);
     }
     bar.finish_and_clear();
     Ok(print(args.json, &rows, &table(&rows))?)

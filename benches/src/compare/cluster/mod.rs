@@ -1,5 +1,6 @@
 //! Three servers over loopback TCP, beside what Kompact itself does.
 
+pub mod disk;
 pub mod floor;
 pub mod load;
 pub mod ours;
