@@ -215,13 +215,15 @@ where
         self.report_state();
     }
 
-    /// Begins flushes. What may leave before one ends is sent meanwhile by the caller.
+    /// Begins flushes. What may leave before one ends is sent first: handing over a flush wakes a
+    /// thread, which costs as much as all the rest, or waits for the medium.
     fn flush(&mut self) {
         for _ in 0..FLUSHES_PER_DRAIN {
-            let Some(paxos) = &mut self.paxos else {
+            let Some(flush) = self.paxos.as_mut().and_then(Paxos::begin_flush) else {
                 return;
             };
-            let (Some(flush), Some(flusher)) = (paxos.begin_flush(), &self.flusher) else {
+            self.send();
+            let Some(flusher) = &self.flusher else {
                 return;
             };
             let id = flush.id();
