@@ -132,7 +132,10 @@ impl<P: Entry + From<Bytes>> Group for OmniPaxosGroup<P> {
 
 impl<P: Entry + From<Bytes>> Trim for OmniPaxosGroup<P> {
     fn trim(&mut self, to: u64) -> Result<(), GroupError> {
-        let trimmed = self.replicas[self.leader].trim(Some(to as usize));
+        // While idle it may elect somebody else: only the leader trims.
+        let leads = self.replicas.iter().find_map(OmniPaxos::get_current_leader);
+        let at = leads.map_or(self.leader, |(pid, _)| pid as usize - 1);
+        let trimmed = self.replicas[at].trim(Some(to as usize));
         trimmed.map_err(|e| GroupError(format!("{e:?}")))
     }
 }

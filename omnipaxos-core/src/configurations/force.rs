@@ -78,7 +78,7 @@ pub fn force_end<S: Sequence, P: PaxosState>(
     storage.append(record)?;
     storage.promise(round);
     storage.accept_round(round);
-    storage.decide(index + 1, round);
+    storage.decide(index + 1, round, |_, _| {});
     if let Some(flush) = storage.begin_flush()? {
         flush.run()?;
     }

@@ -10,9 +10,9 @@ use crate::ballot::{Ballot, NodeId};
 use crate::storage::{Entry, PaxosState, Sequence};
 
 impl<S: Sequence, P: PaxosState> Paxos<S, P> {
-    pub(super) fn dispatch(&mut self, from: NodeId, body: Body) -> Result<(), Fault> {
+    pub(super) fn dispatch(&mut self, from: NodeId, body: &Body) -> Result<(), Fault> {
         match body {
-            Body::Prepare(m) if m.n.pid == from => self.on_prepare(&m),
+            Body::Prepare(m) if m.n.pid == from => self.on_prepare(m),
             Body::AcceptSync(m) if m.n.pid == from => {
                 self.following(m.n, |follower, r| follower.on_accept_sync(r, m))
             }
@@ -20,26 +20,26 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
                 self.following(m.n, |follower, r| follower.on_accept(r, m))
             }
             Body::Decide(m) if m.n.pid == from => {
-                self.following(m.n, |follower, r| follower.on_decide(r, &m))
+                self.following(m.n, |follower, r| follower.on_decide(r, m))
             }
             Body::Promise(m) => self.leading(m.n, |leading, r| leading.on_promise(r, from, m)),
             Body::SyncRequest(m) => {
-                self.leading(m.n, |leading, r| leading.on_sync_request(r, from, &m))
+                self.leading(m.n, |leading, r| leading.on_sync_request(r, from, m))
             }
-            Body::Accepted(m) => self.leading(m.n, |leading, r| leading.on_accepted(r, from, &m)),
-            Body::Refuse(m) => self.on_refuse(from, &m),
+            Body::Accepted(m) => self.leading(m.n, |leading, r| leading.on_accepted(r, from, m)),
+            Body::Refuse(m) => self.on_refuse(from, m),
             Body::PrepareReq(m) => {
-                self.on_prepare_req(from, &m);
+                self.on_prepare_req(from, m);
                 Ok(())
             }
-            Body::LearnRequest(m) => self.on_learn_request(from, &m),
-            Body::Learn(m) => self.on_learn(from, &m),
+            Body::LearnRequest(m) => self.on_learn_request(from, m),
+            Body::Learn(m) => self.on_learn(from, m),
             Body::Propose(m) => self.on_propose(from, m),
             Body::RecoverRequest(m) => {
-                self.on_recover_request(from, &m);
+                self.on_recover_request(from, m);
                 Ok(())
             }
-            Body::RecoverReply(m) => self.on_recover_reply(from, &m),
+            Body::RecoverReply(m) => self.on_recover_reply(from, m),
             Body::Prepare(_) | Body::AcceptSync(_) | Body::Accept(_) | Body::Decide(_) => {
                 Err(Fault::Impossible("a leader's message from a server that is not its owner"))
             }
@@ -124,7 +124,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         }
     }
 
-    fn on_propose(&mut self, from: NodeId, m: Propose) -> Result<(), Fault> {
+    fn on_propose(&mut self, from: NodeId, m: &Propose) -> Result<(), Fault> {
         let r = &mut self.replica;
         for run in m.proposals.runs() {
             if run.first.proposer != r.pid && !r.is_peer(run.first.proposer) {
@@ -143,7 +143,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             }
         }
         match &mut self.role {
-            Role::Leader(leading) => leading.on_propose(r, &m),
+            Role::Leader(leading) => leading.on_propose(r, m),
             Role::Follower(follower) => {
                 follower.on_propose(r, from, m);
                 Ok(())

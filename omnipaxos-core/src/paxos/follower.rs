@@ -190,7 +190,7 @@ impl Follower {
             suffix,
             recovering: r.recovery.is_some(),
         };
-        r.send_durable(m.n.pid, Body::Promise(promise));
+        r.send_durable(m.n.pid, Body::Promise(Box::new(promise)));
         Ok(())
     }
 
@@ -204,7 +204,7 @@ impl Follower {
     pub(super) fn on_accept_sync<S: Sequence, P: PaxosState>(
         &mut self,
         r: &mut Replica<S, P>,
-        m: AcceptSync,
+        m: &AcceptSync,
     ) -> Result<(), Fault> {
         if m.start.checked_add(m.suffix.len()).is_none_or(|to| to > m.end) {
             return Err(Fault::Impossible("an AcceptSync beyond its end"));
@@ -237,7 +237,7 @@ impl Follower {
             }
             None => return Ok(()),
         };
-        part.take_in(r, &m)?;
+        part.take_in(r, m)?;
         if part.next < part.end {
             let request = SyncRequest { n: m.n, s: m.s, from: part.next };
             // After a duplicate, asking once more would double all that follows.
@@ -269,7 +269,7 @@ impl Follower {
     pub(super) fn on_accept<S: Sequence, P: PaxosState>(
         &mut self,
         r: &mut Replica<S, P>,
-        m: Accept,
+        m: &Accept,
     ) -> Result<(), Fault> {
         if m.start.checked_add(m.entries.len()).is_none() {
             return Err(Fault::Impossible("an index beyond u64"));
@@ -473,7 +473,7 @@ impl Follower {
             suffix: Records::default(),
             recovering: r.recovery.is_some(),
         };
-        r.send_durable(n.pid, Body::Promise(promise));
+        r.send_durable(n.pid, Body::Promise(Box::new(promise)));
         Ok(())
     }
 

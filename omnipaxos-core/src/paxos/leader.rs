@@ -138,7 +138,7 @@ impl Leading {
             decided: r.decided(),
             suffix_from,
         };
-        r.send_durable(to, Body::Prepare(prepare));
+        r.send_durable(to, Body::Prepare(Box::new(prepare)));
     }
 
     /// A new attempt to bring `peer` into this round.
@@ -182,7 +182,7 @@ impl Leading {
         &mut self,
         r: &mut Replica<S, P>,
         from: NodeId,
-        m: Promise,
+        m: &Promise,
     ) -> Result<(), Fault> {
         if !self.is_current(from, m.n, m.s) {
             return Ok(());
@@ -200,7 +200,7 @@ impl Leading {
             decided: m.decided,
             decided_round: m.decided_round,
             start: m.start,
-            suffix: m.suffix,
+            suffix: m.suffix.clone(),
             counts: !m.recovering && r.is_voter(from),
         };
         let answered = promised.counts;

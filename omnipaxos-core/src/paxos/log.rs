@@ -17,6 +17,9 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     /// Returns what was decided since the last call, and is durable here. However much it is: see
     /// [`take_decided`](Self::take_decided).
     pub fn get_decided_entries(&mut self) -> Vec<Entry> {
+        if self.replica.read_from >= self.replica.readable() {
+            return Vec::new();
+        }
         self.take_decided(u64::MAX).entries
     }
 
@@ -48,7 +51,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         max_cost: u64,
     ) -> Result<DecidedEntries, ReadError> {
         let records = self.read_records(from, to, max_cost)?;
-        Ok(DecidedEntries { first_index: from, entries: records.into_parts().0 })
+        Ok(DecidedEntries { first_index: from, entries: records.into_entries() })
     }
 
     /// As [`read_decided`](Self::read_decided), with the identities of the proposals.

@@ -22,15 +22,15 @@ pub struct Message {
     pub body: Body,
 }
 
-/// What a message says.
+/// What a message says. Rare and large ones are boxed: the others are moved a lot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Body {
     /// Leader to peer (L1).
-    Prepare(Prepare),
+    Prepare(Box<Prepare>),
     /// Follower to leader (F1).
-    Promise(Promise),
+    Promise(Box<Promise>),
     /// Leader to follower (L2, L3).
-    AcceptSync(AcceptSync),
+    AcceptSync(Box<AcceptSync>),
     /// Follower to leader: the next part of an AcceptSync.
     SyncRequest(SyncRequest),
     /// Leader to follower (L4).

@@ -251,7 +251,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             return Err(MessageError::UnknownSender(message.from));
         }
         let (from, name) = (message.from, message.body.name());
-        let handled = self.dispatch(from, message.body);
+        let handled = self.dispatch(from, &message.body);
         match self.after(handled) {
             Some(reason) => Err(MessageError::Impossible { message: name, from, reason }),
             None => match &self.halted {
@@ -412,9 +412,11 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             return Ok(());
         }
         self.replica.storage.finish_flush(id)?;
-        let advanced = match result {
-            Ok(()) => self.advance(),
-            Err(error) => Err(Fault::Storage(error)),
+        let advanced = match (result, &self.role) {
+            // What waited for it is in the outbox.
+            (Ok(()), Role::Follower(_)) => return Ok(()),
+            (Ok(()), Role::Leader(_)) => self.advance(),
+            (Err(error), _) => Err(Fault::Storage(error)),
         };
         self.after(advanced);
         Ok(())

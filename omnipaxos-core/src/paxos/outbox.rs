@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Outbox {
     free: Vec<Message>,
-    /// In the order of the flushes: a later message never waits for an earlier flush.
-    waiting: VecDeque<(FlushId, Message)>,
+    waiting: Vec<Message>,
+    /// How many of `waiting` go with which flush. A later message never waits for an earlier flush.
+    flushes: VecDeque<(FlushId, usize)>,
 }
 
 impl Outbox {
@@ -22,16 +23,25 @@ impl Outbox {
 
     /// Sends `message` once flush `after` has ended.
     pub(super) fn send_after(&mut self, after: FlushId, message: Message) {
-        debug_assert!(self.waiting.back().is_none_or(|(last, _)| *last <= after));
-        self.waiting.push_back((after, message));
+        debug_assert!(self.flushes.back().is_none_or(|(last, _)| *last <= after));
+        self.waiting.push(message);
+        match self.flushes.back_mut() {
+            Some((last, count)) if *last == after => *count += 1,
+            _ => self.flushes.push_back((after, 1)),
+        }
     }
 
     /// What may go, given which flushes have `ended`.
     pub(super) fn take(&mut self, ended: impl Fn(FlushId) -> bool) -> Vec<Message> {
         let mut messages = std::mem::take(&mut self.free);
-        while let Some((_, message)) = self.waiting.pop_front_if(|(after, _)| ended(*after)) {
-            messages.push(message);
+        let mut ready = 0;
+        while let Some((_, count)) = self.flushes.pop_front_if(|(after, _)| ended(*after)) {
+            ready += count;
         }
+        if messages.is_empty() && ready == self.waiting.len() {
+            return std::mem::take(&mut self.waiting);
+        }
+        messages.extend(self.waiting.drain(..ready));
         messages
     }
 

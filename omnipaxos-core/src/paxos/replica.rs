@@ -96,9 +96,8 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
 
     /// Raises the decided index; everything below it was chosen in `round` or before.
     pub(super) fn decide(&mut self, index: u64, round: Ballot) {
-        for (start, run) in self.storage.decide(index, round) {
-            self.proposals.decided(start, &run);
-        }
+        let proposals = &mut self.proposals;
+        self.storage.decide(index, round, |start, run| proposals.decided(start, run));
         if self.storage.sealed().is_some() {
             self.proposals.sealed();
         }

@@ -128,7 +128,7 @@ impl<S: Sequence, P: PaxosState> Importer<S, P> {
         }
         // As in D1, with the records in one flush: older rounds are left.
         self.storage.promise(round);
-        self.storage.decide(to, round);
+        self.storage.decide(to, round, |_, _| {});
         self.storage.write_state();
         Ok(())
     }

@@ -168,15 +168,22 @@ impl PaxosState for MemoryState {
     }
 
     fn store(&mut self, state: &State) -> Result<(), StorageError> {
-        match &mut self.state {
+        if let Some(stored) = &mut self.state
+            && stored.next.len() == state.next.len()
+        {
             // The same proposers, most of the time: what they have proposed is written in place.
-            Some(stored) if stored.next.keys().eq(state.next.keys()) => {
-                let mut next = std::mem::take(&mut stored.next);
-                next.values_mut().zip(state.next.values()).for_each(|(old, new)| *old = *new);
+            let mut places = stored.next.iter_mut().zip(&state.next);
+            let same = places.all(|((place, stored), (proposer, next))| {
+                *stored = *next;
+                place == proposer
+            });
+            if same {
+                let next = std::mem::take(&mut stored.next);
                 *stored = State { next, ..*state };
+                return Ok(());
             }
-            _ => self.state = Some(state.clone()),
         }
+        self.state = Some(state.clone());
         Ok(())
     }
 

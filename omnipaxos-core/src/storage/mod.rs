@@ -263,14 +263,14 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
     }
 
     /// Raises the decided index to `index` (at most the end of the log), all entries below it being
-    /// chosen in round `round` or earlier. Returns the runs that were decided by it.
+    /// chosen in round `round` or earlier. Tells `each` run that is decided by it, and where it
+    /// starts.
     ///
     /// The index alone needs no flush: it can be learned again.
-    pub(crate) fn decide(&mut self, index: u64, round: Ballot) -> Vec<(u64, Run)> {
+    pub(crate) fn decide(&mut self, index: u64, round: Ballot, mut each: impl FnMut(u64, &Run)) {
         let index = index.min(self.end_index());
-        let mut decided = Vec::new();
         if index <= self.state.decided {
-            return decided;
+            return;
         }
         while let Some(&(start, run)) = self.tail.front() {
             if start >= index {
@@ -279,7 +279,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             let count = run.count.min(index - start);
             let done = Run { first: run.first, count };
             note_run(&mut self.state.next, &done);
-            decided.push((start, done));
+            each(start, &done);
             match run.skip(count) {
                 Some(rest) => {
                     self.tail[0] = (index, rest);
@@ -300,7 +300,6 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             // That the configuration is over decides what a restarted server does first.
             self.flushes.need();
         }
-        decided
     }
 
     /// Removes the records below `to`, which are decided.

@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, ProposalId};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -52,7 +53,7 @@ impl Run {
 
     /// Appends `run` to the last element of `runs` where it continues that, as an element
     /// otherwise.
-    pub(crate) fn push_onto(runs: &mut Vec<Run>, run: Run) {
+    pub(crate) fn push_onto(runs: &mut SmallVec<[Run; 1]>, run: Run) {
         match runs.last_mut() {
             Some(last) if last.continues_with(&run) => last.count += run.count,
             _ => runs.push(run),
@@ -64,16 +65,18 @@ impl Run {
 ///
 /// Immutable and cheap to clone: a frame that goes to several followers is built once. Well-formed
 /// by construction, also when deserialised: see [`RecordsError`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Parts", into = "Parts")]
 pub struct Records {
-    inner: Arc<Inner>,
+    /// `None` where there is no record: that takes no memory.
+    inner: Option<Arc<Inner>>,
 }
 
+/// A record alone, and entries of one proposer, are kept in place: one allocation for all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Inner {
-    entries: Vec<Entry>,
-    runs: Vec<Run>,
+    entries: SmallVec<[Entry; 1]>,
+    runs: SmallVec<[Run; 1]>,
     cost: u64,
 }
 
@@ -99,12 +102,6 @@ pub enum RecordsError {
     /// A StopSign that is not the last entry.
     #[error("a StopSign at position {0} is not the last entry")]
     StopSignNotLast(usize),
-}
-
-impl Default for Records {
-    fn default() -> Self {
-        Self { inner: Arc::new(Inner::default()) }
-    }
 }
 
 impl TryFrom<Parts> for Records {
@@ -144,49 +141,43 @@ impl Records {
             return Err(RecordsError::StopSignNotLast(at));
         }
         let cost = entries.iter().map(Entry::cost).sum();
-        Ok(Self { inner: Arc::new(Inner { entries, runs, cost }) })
-    }
-
-    /// Records that a backend of this crate took out of well-formed ones.
-    pub(crate) fn of_parts(entries: Vec<Entry>, runs: Vec<Run>, cost: u64) -> Self {
-        debug_assert_eq!(entries.len() as u64, runs.iter().map(|run| run.count).sum::<u64>());
-        Self { inner: Arc::new(Inner { entries, runs, cost }) }
+        Ok(Inner { entries: entries.into(), runs: runs.into(), cost }.build())
     }
 
     /// How many records.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.inner.entries.len() as u64
+        self.entries().len() as u64
     }
 
     /// Whether there is no record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.inner.entries.is_empty()
+        self.inner.is_none()
     }
 
     /// What these records count against limits, in bytes (see [`Entry::cost`]).
     #[must_use]
     pub fn cost(&self) -> u64 {
-        self.inner.cost
+        self.inner.as_ref().map_or(0, |inner| inner.cost)
     }
 
     /// The entries, in log order.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
-        &self.inner.entries
+        self.inner.as_ref().map_or(&[], |inner| &inner.entries)
     }
 
     /// The identities, run-encoded, in log order.
     #[must_use]
     pub fn runs(&self) -> &[Run] {
-        &self.inner.runs
+        self.inner.as_ref().map_or(&[], |inner| &inner.runs)
     }
 
     /// The StopSign, when there is one: it is the last entry.
     #[must_use]
     pub fn stop_sign(&self) -> Option<&super::StopSign> {
-        match self.inner.entries.last() {
+        match self.entries().last() {
             Some(Entry::StopSign(ss)) => Some(ss),
             _ => None,
         }
@@ -217,9 +208,9 @@ impl Records {
             return Records::default();
         }
         // Both positions are below the length of a Vec, so they fit a usize.
-        let entries = self.entries()[from as usize..to as usize].to_vec();
+        let entries = SmallVec::from(&self.entries()[from as usize..to as usize]);
         let cost = entries.iter().map(Entry::cost).sum();
-        Self::of_parts(entries, slice_runs(self.runs(), from, to), cost)
+        Inner { entries, runs: slice_runs(self.runs(), from, to), cost }.build()
     }
 
     /// How many of the `count` records from position `skip` on cost at most `max_cost` bytes
@@ -241,41 +232,63 @@ impl Records {
 
     /// These records and then `next`.
     pub(crate) fn followed_by(self, next: Records) -> Records {
-        let cost = self.cost() + next.cost();
-        let (mut entries, mut runs) = self.into_parts();
-        let (more, more_runs) = next.into_parts();
-        entries.extend(more);
-        more_runs.into_iter().for_each(|run| Run::push_onto(&mut runs, run));
-        Self::of_parts(entries, runs, cost)
+        match (self.inner, next.inner) {
+            (Some(inner), Some(next)) => {
+                let mut both = Arc::unwrap_or_clone(inner);
+                both.extend(Arc::unwrap_or_clone(next));
+                both.build()
+            }
+            (inner, next) => Records { inner: inner.or(next) },
+        }
     }
 
     /// Appends `next` in place, where nobody else holds either of them; returns it otherwise.
     pub(crate) fn absorb(&mut self, next: Records) -> Option<Records> {
-        let Some(inner) = Arc::get_mut(&mut self.inner) else {
+        let Some(inner) = self.inner.as_mut().and_then(Arc::get_mut) else {
             return Some(next);
         };
-        match Arc::try_unwrap(next.inner) {
+        match Arc::try_unwrap(next.inner?) {
             Ok(next) => {
-                inner.cost += next.cost;
-                inner.entries.extend(next.entries);
-                next.runs.into_iter().for_each(|run| Run::push_onto(&mut inner.runs, run));
+                inner.extend(next);
                 None
             }
-            Err(inner) => Some(Records { inner }),
+            Err(next) => Some(Records { inner: Some(next) }),
         }
     }
 
     /// Entries and runs, moved out where nobody else holds these records.
     #[must_use]
     pub fn into_parts(self) -> (Vec<Entry>, Vec<Run>) {
-        let inner = Arc::unwrap_or_clone(self.inner);
-        (inner.entries, inner.runs)
+        let inner = self.inner.map_or_else(Inner::default, Arc::unwrap_or_clone);
+        (inner.entries.into_vec(), inner.runs.into_vec())
+    }
+
+    /// The entries, moved out where nobody else holds these records.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<Entry> {
+        match self.inner.map(Arc::try_unwrap) {
+            Some(Ok(inner)) => inner.entries.into_vec(),
+            Some(Err(shared)) => shared.entries.to_vec(),
+            None => Vec::new(),
+        }
+    }
+}
+
+impl Inner {
+    fn extend(&mut self, next: Inner) {
+        self.cost += next.cost;
+        self.entries.extend(next.entries);
+        next.runs.into_iter().for_each(|run| Run::push_onto(&mut self.runs, run));
+    }
+
+    fn build(self) -> Records {
+        Records { inner: (!self.entries.is_empty()).then(|| Arc::new(self)) }
     }
 }
 
 /// The runs of positions `[from, to)` of a sequence that `runs` describes.
-fn slice_runs(runs: &[Run], from: u64, to: u64) -> Vec<Run> {
-    let mut sliced = Vec::new();
+fn slice_runs(runs: &[Run], from: u64, to: u64) -> SmallVec<[Run; 1]> {
+    let mut sliced = SmallVec::new();
     let mut at = 0;
     for run in runs {
         let (start, end) = (at, at + run.count);
@@ -336,7 +349,7 @@ impl RecordsBuilder {
     /// The records.
     #[must_use]
     pub fn build(self) -> Records {
-        Records { inner: Arc::new(self.inner) }
+        self.inner.build()
     }
 }
 

@@ -234,7 +234,7 @@ fn any_identity() -> impl Strategy<Value = Identity> {
 
 fn any_promise() -> impl Strategy<Value = Packet> {
     (any_ballot(), any::<u64>(), any::<bool>()).prop_map(|(n, s, recovering)| {
-        paxos(Body::Promise(Promise {
+        paxos(Body::Promise(Box::new(Promise {
             n,
             s,
             accepted_round: n,
@@ -244,7 +244,7 @@ fn any_promise() -> impl Strategy<Value = Packet> {
             start: 10,
             suffix: Records::new(vec![Entry::from("ab")], vec![run(1)]).unwrap(),
             recovering,
-        }))
+        })))
     })
 }
 

@@ -99,15 +99,15 @@ impl<'a, 'b> Forger<'a, 'b> {
     /// A message from `from`.
     pub(super) fn body(&mut self, from: NodeId, me: NodeId) -> Body {
         match self.input.below(12) {
-            0 => Body::Prepare(Prepare {
+            0 => Body::Prepare(Box::new(Prepare {
                 n: self.ballot(from),
                 s: self.session(),
                 accepted_round: self.ballot(from),
                 len: self.index(),
                 decided: self.index(),
                 suffix_from: self.input.flag().then(|| self.index()),
-            }),
-            1 => Body::Promise(Promise {
+            })),
+            1 => Body::Promise(Box::new(Promise {
                 n: self.ballot(me),
                 s: self.session(),
                 accepted_round: self.ballot(from),
@@ -117,8 +117,8 @@ impl<'a, 'b> Forger<'a, 'b> {
                 start: self.index(),
                 suffix: self.records(),
                 recovering: self.input.flag(),
-            }),
-            2 => Body::AcceptSync(AcceptSync {
+            })),
+            2 => Body::AcceptSync(Box::new(AcceptSync {
                 n: self.ballot(from),
                 s: self.session(),
                 first: self.input.flag(),
@@ -126,7 +126,7 @@ impl<'a, 'b> Forger<'a, 'b> {
                 suffix: self.records(),
                 end: self.index(),
                 decided: self.index(),
-            }),
+            })),
             3 => Body::SyncRequest(SyncRequest {
                 n: self.ballot(me),
                 s: self.session(),

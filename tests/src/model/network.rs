@@ -7,9 +7,7 @@
 use super::scope::Scope;
 use super::shared::Shared;
 use super::state::State;
-use omnipaxos_core::paxos::{
-    Accept, AcceptSync, Ballot, Body, Decide, Message, NodeId, Prepare, SyncSession,
-};
+use omnipaxos_core::paxos::{Ballot, Body, Message, NodeId, SyncSession};
 
 /// Takes messages off the network that nobody will ever react to again.
 pub(super) fn prune(scope: &Scope, state: &mut State) {
@@ -27,6 +25,7 @@ pub(super) fn prune(scope: &Scope, state: &mut State) {
             _ => false,
         })
     };
+    let is_led = |m: &Message, n: Ballot| promised(m.to) <= n || promised(n.pid) <= n;
     let alive = |m: &Message| match &m.body {
         // Whoever promised more leads this round no more (L1), and a new attempt makes answers to
         // earlier ones late.
@@ -35,10 +34,10 @@ pub(super) fn prune(scope: &Scope, state: &mut State) {
         Body::SyncRequest(b) => promised(m.to) <= b.n && !prepared_again(m, b.n, b.s),
         Body::Refuse(b) => promised(m.to) <= b.n,
         // It would be refused, and the refusal ignored.
-        Body::Prepare(Prepare { n, .. })
-        | Body::AcceptSync(AcceptSync { n, .. })
-        | Body::Accept(Accept { n, .. })
-        | Body::Decide(Decide { n, .. }) => promised(m.to) <= *n || promised(n.pid) <= *n,
+        Body::Prepare(b) => is_led(m, b.n),
+        Body::AcceptSync(b) => is_led(m, b.n),
+        Body::Accept(b) => is_led(m, b.n),
+        Body::Decide(b) => is_led(m, b.n),
         // Only a leader answers.
         Body::PrepareReq(_) => {
             let owned = scope.ballots.iter().filter(|ballot| ballot.pid == m.to);

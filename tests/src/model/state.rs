@@ -5,7 +5,7 @@ use super::scope::Scope;
 use super::shared::Shared;
 use omnipaxos_core::paxos::{Ballot, Message, NodeId, Paxos, PaxosConfig};
 use omnipaxos_core::storage::{
-    ConfigId, Entry, FlushId, MemorySequence, MemoryState, PaxosState, Sequence, Storage,
+    ConfigId, Entry, FlushId, MemorySequence, MemoryState, PaxosState, Records, Sequence, Storage,
 };
 
 /// The replica that is checked: the real one, on storage in memory.
@@ -43,7 +43,7 @@ impl Disk {
         let records = self.log.read(self.log.first_index(), self.log.end_index(), u64::MAX);
         let state = self.state.load().ok().flatten().unwrap_or_default();
         Written {
-            entries: records.map(|records| records.into_parts().0).unwrap_or_default(),
+            entries: records.map(Records::into_entries).unwrap_or_default(),
             promised: state.promised,
             accepted_round: state.accepted_round,
         }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// A tamperer remembers what it saw.
 #[derive(Clone, Debug, Default)]
 pub struct Tamper {
-    syncs: BTreeMap<(NodeId, NodeId), AcceptSync>,
+    syncs: BTreeMap<(NodeId, NodeId), Box<AcceptSync>>,
     accepted: BTreeMap<(NodeId, NodeId), Accepted>,
 }
 

@@ -6,7 +6,7 @@ use omnipaxos_core::paxos::{
     Ballot, Message, NodeId, Paxos, PaxosConfig, ProposalOutcome, StartError,
 };
 use omnipaxos_core::storage::{
-    ConfigId, Entry, FlushId, MemorySequence, MemoryState, PaxosState, Sequence, Storage,
+    ConfigId, Entry, FlushId, MemorySequence, MemoryState, PaxosState, Records, Sequence, Storage,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -276,7 +276,7 @@ impl View {
             promised: replica.promised(),
             accepted_round: state.accepted_round,
             first: log.first_index(),
-            log: records.map(|records| records.into_parts().0).unwrap_or_default(),
+            log: records.map(Records::into_entries).unwrap_or_default(),
             decided: replica.decided_index(),
         }
     }

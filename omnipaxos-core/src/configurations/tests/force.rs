@@ -50,7 +50,7 @@ fn survivor(stop_sign: Option<StopSign>) -> Disk {
     };
     let end = suffix.len();
     let sync = AcceptSync { n, s: 1, first: true, start: 0, suffix, end, decided: 2 };
-    for body in [Body::Prepare(prepare), Body::AcceptSync(sync)] {
+    for body in [Body::Prepare(Box::new(prepare)), Body::AcceptSync(Box::new(sync))] {
         replica.handle_message(Message { config_id: 1, from: 2, to: 1, body }).unwrap();
         replica.get_outgoing_msgs();
     }

@@ -12,7 +12,7 @@ impl Follower {
         &self,
         r: &mut Replica<S, P>,
         from: NodeId,
-        m: Propose,
+        m: &Propose,
     ) {
         let Some(hops) = m.hops.checked_sub(1) else {
             return;
@@ -20,7 +20,7 @@ impl Follower {
         if let Some(leader) = self.leader(r.promised())
             && leader != from
         {
-            r.send_early(leader, Body::Propose(Propose { proposals: m.proposals, hops }));
+            r.send_early(leader, Body::Propose(Propose { proposals: m.proposals.clone(), hops }));
         }
     }
 

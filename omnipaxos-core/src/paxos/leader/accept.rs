@@ -9,17 +9,21 @@ use crate::paxos::messages::{
 };
 use crate::paxos::replica::{Fault, Replica};
 use crate::storage::{PaxosState, Records, Sequence};
+use smallvec::SmallVec;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a leader with a prepare quorum knows of its peers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Progress {
     adopted: Adopted,
-    peers: BTreeMap<NodeId, Peer>,
+    /// In the order of their pids.
+    peers: Vec<Peer>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Peer {
+    pid: NodeId,
     /// Its acceptance counts.
     votes: bool,
     link: Link,
@@ -54,6 +58,7 @@ impl Progress {
         refused: &BTreeSet<NodeId>,
     ) -> Self {
         let peer = |pid: &NodeId| Peer {
+            pid: *pid,
             votes: r.is_voter(*pid),
             link: if refused.contains(pid) { Link::Refused } else { Link::Unpromised },
             accepted: None,
@@ -62,7 +67,7 @@ impl Progress {
             waited: 0,
             quiet: 0,
         };
-        Self { adopted, peers: r.peers.iter().map(|pid| (*pid, peer(pid))).collect() }
+        Self { adopted, peers: r.peers.iter().map(peer).collect() }
     }
 
     /// C5: all peers are in sync, with an empty log.
@@ -71,14 +76,22 @@ impl Progress {
         adopted: Adopted,
     ) -> Self {
         let mut progress = Self::new(r, adopted, &BTreeSet::new());
-        for peer in progress.peers.values_mut() {
+        for peer in &mut progress.peers {
             peer.link = Link::Synced(Flow::after_sync(0, 0, 0));
         }
         progress
     }
 
+    fn peer(&self, pid: NodeId) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.pid == pid)
+    }
+
+    fn peer_mut(&mut self, pid: NodeId) -> Option<&mut Peer> {
+        self.peers.iter_mut().find(|peer| peer.pid == pid)
+    }
+
     pub(super) fn forget(&mut self, peer: NodeId) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
+        if let Some(peer) = self.peer_mut(peer) {
             peer.link = Link::Unpromised;
             peer.waited = 0;
         }
@@ -86,17 +99,17 @@ impl Progress {
 
     /// Whether some peer has promised a higher round.
     pub(super) fn any_refused(&self) -> bool {
-        self.peers.values().any(|peer| peer.link == Link::Refused)
+        self.peers.iter().any(|peer| peer.link == Link::Refused)
     }
 
     /// Whether `peer` has promised a higher round.
     pub(super) fn has_refused(&self, peer: NodeId) -> bool {
-        self.peers.get(&peer).is_some_and(|peer| peer.link == Link::Refused)
+        self.peer(peer).is_some_and(|peer| peer.link == Link::Refused)
     }
 
     /// Records a refusal.
     pub(super) fn refused(&mut self, peer: NodeId) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
+        if let Some(peer) = self.peer_mut(peer) {
             peer.link = Link::Refused;
         }
     }
@@ -104,7 +117,7 @@ impl Progress {
     /// Whether `promised` comes from before what `peer` has confirmed in the same attempt: with
     /// that it had accepted round `n`, in which its log never shrinks.
     pub(super) fn is_late(&self, peer: NodeId, promised: &Promised, n: Ballot) -> bool {
-        match self.peers.get(&peer).map(|peer| &peer.link) {
+        match self.peer(peer).map(|peer| &peer.link) {
             Some(Link::Synced(flow)) if flow.confirmed() => {
                 promised.accepted_round < n || promised.len < flow.acked()
             }
@@ -115,7 +128,7 @@ impl Progress {
     /// The link to `peer` was lost: what was on its way may be gone. `false` if it has to be
     /// prepared.
     pub(super) fn resume(&mut self, peer: NodeId) -> bool {
-        let Some(peer) = self.peers.get_mut(&peer) else {
+        let Some(peer) = self.peer_mut(peer) else {
             return true;
         };
         if let Link::Synced(flow) = &mut peer.link {
@@ -137,7 +150,7 @@ impl Progress {
         to: NodeId,
         promised: &Promised,
     ) -> Result<(), Fault> {
-        let Some(peer) = self.peers.get_mut(&to) else {
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.pid == to) else {
             return Ok(());
         };
         let end = r.storage.end_index();
@@ -168,7 +181,7 @@ impl Progress {
         peer.told = r.decided();
         peer.quiet = 0;
         let sync = AcceptSync { n, s, first: true, start: at, suffix, end, decided: r.decided() };
-        r.send_early(to, Body::AcceptSync(sync));
+        r.send_early(to, Body::AcceptSync(Box::new(sync)));
         Ok(())
     }
 
@@ -179,7 +192,7 @@ impl Progress {
         to: NodeId,
         m: &SyncRequest,
     ) -> Result<(), Fault> {
-        let Some(peer) = self.peers.get_mut(&to) else {
+        let Some(peer) = self.peer_mut(to) else {
             return Ok(());
         };
         match &peer.link {
@@ -199,13 +212,13 @@ impl Progress {
         peer.quiet = 0;
         peer.told = decided;
         let sync = AcceptSync { n: m.n, s: m.s, first: false, start: m.from, suffix, end, decided };
-        r.send_early(to, Body::AcceptSync(sync));
+        r.send_early(to, Body::AcceptSync(Box::new(sync)));
         Ok(())
     }
 
     /// L5, the record of one peer. `false` when it is not synchronised.
     pub(super) fn accepted(&mut self, from: NodeId, m: &Accepted) -> bool {
-        let Some(peer) = self.peers.get_mut(&from) else {
+        let Some(peer) = self.peer_mut(from) else {
             return false;
         };
         let mut news = m.decided > peer.decided;
@@ -231,17 +244,23 @@ impl Progress {
     pub(super) fn decide<S: Sequence, P: PaxosState>(&self, r: &mut Replica<S, P>, n: Ballot) {
         let durable = *r.storage.flushes().durable();
         let own = (durable.accepted_round == n).then_some(durable.end);
-        let voters = || self.peers.values().filter(|peer| peer.votes);
-        let accepted = || voters().filter_map(|peer| peer.accepted).chain(own);
-        let (quorum, decided) = (r.quorum.accept(), r.decided());
-        let chosen = accepted()
-            .filter(|len| *len > decided)
-            .filter(|len| accepted().filter(|other| other >= len).count() >= quorum)
-            .max();
-        if let Some(chosen) = chosen {
-            r.decide(chosen, n);
+        let voters = self.peers.iter().filter(|peer| peer.votes);
+        let decided = r.decided();
+        let mut more: SmallVec<[u64; 16]> = SmallVec::new();
+        for len in voters.filter_map(|peer| peer.accepted).chain(own) {
+            if len > decided {
+                more.push(len);
+            }
         }
-        let by_all = self.peers.values().map(|peer| peer.decided).min();
+        let quorum = r.quorum.accept();
+        if more.len() >= quorum {
+            more.sort_unstable_by_key(|len| Reverse(*len));
+            // As many servers as make a quorum have accepted this much.
+            if let Some(chosen) = more.get(quorum.saturating_sub(1)) {
+                r.decide(*chosen, n);
+            }
+        }
+        let by_all = self.peers.iter().map(|peer| peer.decided).min();
         let by_all = by_all.unwrap_or(u64::MAX).min(durable.decided);
         r.decided_by_all = r.decided_by_all.max(by_all);
     }
@@ -255,11 +274,15 @@ impl Progress {
     ) -> Result<(), Fault> {
         let (end, decided, decided_by_all) = (r.storage.end_index(), r.decided(), r.decided_by_all);
         // Followers in step get the same frames: each is read once.
-        let mut frames: Vec<(u64, Records)> = Vec::new();
-        for (&to, peer) in &mut self.peers {
+        let mut frames: SmallVec<[(u64, Records); 2]> = SmallVec::new();
+        for peer in &mut self.peers {
+            let to = peer.pid;
             let Link::Synced(flow) = &mut peer.link else {
                 continue;
             };
+            if flow.next() >= end && peer.told >= decided {
+                continue;
+            }
             let s = sessions.get(&to).copied().unwrap_or_default();
             while flow.next() < end && flow.may_send(r.limits.window_bytes) {
                 let start = flow.next();
@@ -299,7 +322,8 @@ impl Progress {
         // Once somebody has refused, the others are asked whether they still follow (P7).
         let asks = self.any_refused();
         let mut unpromised = Vec::new();
-        for (&to, peer) in &mut self.peers {
+        for peer in &mut self.peers {
+            let to = peer.pid;
             peer.waited = peer.waited.saturating_add(1);
             peer.quiet = peer.quiet.saturating_add(1);
             let due = peer.waited >= r.limits.resend_ticks;

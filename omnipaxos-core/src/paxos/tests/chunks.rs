@@ -207,7 +207,7 @@ fn beyond_4_a_leader_answers_who_fetches_although_it_takes_it_for_synchronised()
     let mut lab = Lab::leader(tiny(), n, &["a", "b", "c", "d"]);
     lab.get(2, accepted(n, 1, 4, 0));
     lab.get(3, promise(n, 1, Ballot::default(), 0, 0, &[]));
-    let learned = Body::Promise(crate::paxos::Promise {
+    let learned = Body::Promise(Box::new(crate::paxos::Promise {
         n,
         s: 1,
         accepted_round: Ballot::default(),
@@ -217,7 +217,7 @@ fn beyond_4_a_leader_answers_who_fetches_although_it_takes_it_for_synchronised()
         start: 2,
         suffix: crate::storage::Records::default(),
         recovering: false,
-    });
+    }));
     assert_eq!(lab.get(3, learned), [(3, accept_sync(n, 1, 2, &["c", "d"], 4, 4))]);
     let sent = lab.get(3, sync_request(n, 1, 3));
     assert_eq!(sent, [(3, later_part(n, 1, 3, &["d"], 4, 4))]);

@@ -141,15 +141,15 @@ impl Fuzz {
     fn body(&mut self, from: NodeId) -> Body {
         let me = self.target as NodeId + 1;
         match self.rng.below(14) {
-            0 => Body::Prepare(Prepare {
+            0 => Body::Prepare(Box::new(Prepare {
                 n: self.ballot(from),
                 s: self.session(),
                 accepted_round: self.ballot(from),
                 len: self.index(),
                 decided: self.index(),
                 suffix_from: self.rng.chance(30).then(|| self.index()),
-            }),
-            1 => Body::Promise(Promise {
+            })),
+            1 => Body::Promise(Box::new(Promise {
                 n: self.ballot(me),
                 s: self.session(),
                 accepted_round: self.ballot(from),
@@ -159,8 +159,8 @@ impl Fuzz {
                 start: self.index(),
                 suffix: self.records(),
                 recovering: self.rng.chance(20),
-            }),
-            2 => Body::AcceptSync(AcceptSync {
+            })),
+            2 => Body::AcceptSync(Box::new(AcceptSync {
                 n: self.ballot(from),
                 s: self.session(),
                 first: self.rng.chance(50),
@@ -168,7 +168,7 @@ impl Fuzz {
                 suffix: self.records(),
                 end: self.index(),
                 decided: self.index(),
-            }),
+            })),
             3 => Body::SyncRequest(SyncRequest {
                 n: self.ballot(me),
                 s: self.session(),

@@ -181,7 +181,7 @@ impl Lab {
         let prepare = prepare(n, s, round, len, 0, None);
         let sent = self.get(n.pid, prepare);
         match sent.as_slice() {
-            [(_, Body::Promise(promise))] => promise.clone(),
+            [(_, Body::Promise(promise))] => (**promise).clone(),
             other => panic!("{other:?}"),
         }
     }
@@ -200,7 +200,7 @@ pub(super) fn prepare(
     decided: u64,
     suffix_from: Option<u64>,
 ) -> Body {
-    Body::Prepare(Prepare { n, s, accepted_round, len, decided, suffix_from })
+    Body::Prepare(Box::new(Prepare { n, s, accepted_round, len, decided, suffix_from }))
 }
 
 /// A Promise that shows everything from `decided` on.
@@ -214,7 +214,7 @@ pub(super) fn promise(
 ) -> Body {
     let decided_round = if decided > 0 { accepted_round } else { Ballot::default() };
     let start = len - suffix.len() as u64;
-    Body::Promise(Promise {
+    Body::Promise(Box::new(Promise {
         n,
         s,
         accepted_round,
@@ -224,7 +224,7 @@ pub(super) fn promise(
         start,
         suffix: records_at(start, suffix),
         recovering: false,
-    })
+    }))
 }
 
 pub(super) fn accept_sync(
@@ -236,7 +236,7 @@ pub(super) fn accept_sync(
     decided: u64,
 ) -> Body {
     let suffix = records_at(start, suffix);
-    Body::AcceptSync(AcceptSync { n, s, first: true, start, suffix, end, decided })
+    Body::AcceptSync(Box::new(AcceptSync { n, s, first: true, start, suffix, end, decided }))
 }
 
 /// A part of an AcceptSync behind the first one.
@@ -249,7 +249,7 @@ pub(super) fn later_part(
     decided: u64,
 ) -> Body {
     let suffix = records_at(start, suffix);
-    Body::AcceptSync(AcceptSync { n, s, first: false, start, suffix, end, decided })
+    Body::AcceptSync(Box::new(AcceptSync { n, s, first: false, start, suffix, end, decided }))
 }
 
 pub(super) fn accept(n: Ballot, s: u64, start: u64, entries: &[&str], decided: u64) -> Body {

@@ -211,7 +211,7 @@ fn d1_a_leader_leaves_who_needs_a_trimmed_prefix_to_donors() {
     assert_eq!(lab.get(3, promise(n, 2, Ballot::default(), 0, 0, &[])), []);
     assert_eq!(names(&lab.ticks(5)), [(3, "Prepare")]);
     // It has learned from somebody.
-    let learned = Body::Promise(Promise {
+    let learned = Body::Promise(Box::new(Promise {
         n,
         s: 2,
         accepted_round: Ballot::default(),
@@ -221,7 +221,7 @@ fn d1_a_leader_leaves_who_needs_a_trimmed_prefix_to_donors() {
         start: 2,
         suffix: crate::storage::Records::default(),
         recovering: false,
-    });
+    }));
     assert_eq!(names(&lab.get(3, learned)), [(3, "AcceptSync")]);
 }
 

@@ -130,7 +130,7 @@ fn what_a_replica_accepted_is_cut_only_where_it_differs() {
         storage.append(log(0, 2)).unwrap();
         storage.append(tail.clone()).unwrap();
         storage.accept_round(round(accepted));
-        storage.decide(2, round(accepted));
+        storage.decide(2, round(accepted), |_, _| {});
         let mut import = Import { storage, failed: None };
         flush(&mut import)
     };

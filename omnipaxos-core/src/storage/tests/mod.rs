@@ -129,7 +129,7 @@ fn a_reopened_storage_knows_what_it_knew() {
     let records: Vec<Record> = records.into_iter().map(|(id, _)| (id, entry("x"))).collect();
     storage.append(build(&records)).unwrap();
     storage.append(build(&[(id(7, 3, 1), stop())])).unwrap();
-    storage.decide(4, Ballot::default());
+    storage.decide(4, Ballot::default(), |_, _| {});
     storage.write_state();
     let flush = storage.begin_flush().unwrap().unwrap();
     storage.finish_flush(flush.id()).unwrap();
@@ -140,7 +140,7 @@ fn a_reopened_storage_knows_what_it_knew() {
     assert_eq!(again.stop_sign(), storage.stop_sign());
     assert_eq!(again.tail, storage.tail);
     assert!(again.sealed().is_none());
-    again.decide(10, Ballot::default());
+    again.decide(10, Ballot::default(), |_, _| {});
     assert!(again.sealed().is_some());
 }
 
@@ -301,11 +301,10 @@ proptest! {
                 Step::Decide(at) => {
                     let from = model.decided;
                     model.decided = between(model.decided, model.end(), at);
-                    let runs = storage.decide(model.decided, Ballot::default());
-                    let ids: Vec<(u64, ProposalId)> = runs
-                        .iter()
-                        .flat_map(|(start, run)| (*start..).zip(ids_of(run)))
-                        .collect();
+                    let mut ids: Vec<(u64, ProposalId)> = Vec::new();
+                    storage.decide(model.decided, Ballot::default(), |start, run| {
+                        ids.extend((start..).zip(ids_of(run)));
+                    });
                     let expected: Vec<(u64, ProposalId)> = (from..model.decided)
                         .map(|at| (at, model.records[at as usize].0))
                         .collect();

@@ -109,7 +109,7 @@ impl<E: ServerStorage> Driver<E> {
             self.wanted = Some((config_id, from));
             return;
         }
-        let entries = records.into_parts().0;
+        let entries = records.into_entries();
         self.tell(FromDriver::Entries { config_id, first_index: from, entries });
     }
 
@@ -122,7 +122,7 @@ impl<E: ServerStorage> Driver<E> {
 
     fn read_log(&self, read: ReadLog) -> Result<LogSlice, LogReadError> {
         let (config_id, index) = self.local(read.from);
-        let entries = self.read_records(config_id, index)?.into_parts().0;
+        let entries = self.read_records(config_id, index)?.into_entries();
         if entries.is_empty() {
             return Err(LogReadError::NotHere { index: read.from });
         }
