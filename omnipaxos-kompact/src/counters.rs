@@ -77,6 +77,7 @@ const REASONS: usize = DropReason::ALL.len();
 #[derive(Debug, Default)]
 struct Values {
     sent: AtomicU64,
+    sent_bytes: AtomicU64,
     received: AtomicU64,
     dropped: [AtomicU64; REASONS],
 }
@@ -94,6 +95,12 @@ impl Counters {
         self.values.sent.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the packets handed to the network, without what Kompact and TCP add.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.values.sent_bytes.load(Ordering::Relaxed)
+    }
+
     /// Packets handed to an election or a replica.
     #[must_use]
     pub fn received(&self) -> u64 {
@@ -106,8 +113,9 @@ impl Counters {
         self.values.dropped[reason as usize].load(Ordering::Relaxed)
     }
 
-    pub(crate) fn count_sent(&self) {
+    pub(crate) fn count_sent(&self, bytes: usize) {
         self.values.sent.fetch_add(1, Ordering::Relaxed);
+        self.values.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn count_received(&self) {

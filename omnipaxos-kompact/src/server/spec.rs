@@ -39,6 +39,7 @@ pub struct ServerSpec<E> {
     pub(super) located: BTreeMap<NodeId, SocketAddr>,
     pub(super) deliver_from: u64,
     pub(super) pace: Option<u64>,
+    pub(super) serves: bool,
 }
 
 impl<E: ServerStorage> ServerSpec<E> {
@@ -54,6 +55,7 @@ impl<E: ServerStorage> ServerSpec<E> {
             located: BTreeMap::new(),
             deliver_from: 0,
             pace: None,
+            serves: true,
         }
     }
 
@@ -99,6 +101,15 @@ impl<E: ServerStorage> ServerSpec<E> {
     #[must_use]
     pub fn pace(mut self, bytes: u64) -> Self {
         self.pace = Some(bytes);
+        self
+    }
+
+    /// Refuses to serve records to servers that lack them, so that this one's uplink is never spent
+    /// on others' migrations: whoever lacks something fetches it from the other members. Where all
+    /// of them refuse nobody can join, and a member that is far behind waits.
+    #[must_use]
+    pub fn serve_nothing(mut self) -> Self {
+        self.serves = false;
         self
     }
 }

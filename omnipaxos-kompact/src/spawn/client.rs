@@ -6,6 +6,7 @@ use crate::components::{
 use crate::ports::{ProposalFailure, ReadBatch, ReadFailure, Stopped, TrimFailure};
 use bytes::Bytes;
 use kompact::prelude::{ActorRef, Ask, KFuture, MessageBounds};
+use omnipaxos_core::digest::Block;
 use omnipaxos_core::leader_election::Ballot;
 use omnipaxos_core::paxos::{ProposalOutcome, Reconfiguration};
 use omnipaxos_core::storage::Records;
@@ -90,6 +91,12 @@ impl ReplicaClient {
     /// As [`read_decided`](Self::read_decided), with the identities of the proposals.
     pub fn read_records(&self, read: ReadRecords) -> Answer<Records, ReadFailure> {
         self.ask(ReplicaMessage::ReadRecords, read)
+    }
+
+    /// The blocks of the log, as far as they were digested: the last one may still grow. None where
+    /// it was trimmed before.
+    pub fn blocks(&self) -> Answer<Vec<Block>, Stopped> {
+        self.ask(ReplicaMessage::Blocks, ())
     }
 
     /// The replica's state.

@@ -14,7 +14,7 @@ use crate::ports::{
 use bytes::Bytes;
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::{Ballot, Leader};
-use omnipaxos_core::paxos::{Message, ProposeError, Reconfiguration};
+use omnipaxos_core::paxos::{Message, Paxos, ProposeError, Reconfiguration};
 use omnipaxos_core::storage::{ConfigId, PaxosState, ProposalId, Records, Sequence};
 use std::time::Instant;
 
@@ -214,6 +214,11 @@ where
             ReplicaMessage::ReadRecords(ask) => {
                 let (promise, read) = ask.take();
                 reply(promise, self.read_records(read));
+            }
+            ReplicaMessage::Blocks(ask) => {
+                let (promise, ()) = ask.take();
+                let blocks = self.paxos.as_ref().map(Paxos::blocks);
+                reply(promise, blocks.ok_or(Stopped));
             }
             ReplicaMessage::Read(ask) => {
                 let (promise, read) = ask.take();

@@ -4,6 +4,7 @@ use crate::identity::Admission;
 use crate::ports::{ProposalResult, ReadBatch, ReadFailure, Stopped, Token, TrimFailure};
 use bytes::Bytes;
 use kompact::prelude::Ask;
+use omnipaxos_core::digest::Block;
 use omnipaxos_core::leader_election::{Ballot, NodeId};
 use omnipaxos_core::paxos::{Halted, Reconfiguration, RecoveryStage};
 use omnipaxos_core::storage::{ConfigId, FlushId, Records, StopSign, StorageError};
@@ -119,6 +120,8 @@ pub enum ReplicaMessage {
     },
     /// Read decided records.
     ReadRecords(Ask<ReadRecords, Result<Records, ReadFailure>>),
+    /// List the blocks of the log, as far as they were digested.
+    Blocks(Ask<(), Result<Vec<Block>, Stopped>>),
     /// Read decided entries.
     Read(Ask<Read, Result<ReadBatch, ReadFailure>>),
     /// Forget decided entries.

@@ -196,8 +196,9 @@ impl<L: Lane> Router<L> {
     fn send_to_stranger(&mut self, address: SocketAddr, to: NodeId, frame: Frame) {
         let alias = ServerLane::anybody(self.options.config.cluster_id);
         let path: ActorPath = NamedPath::with_socket(Transport::Tcp, address, alias).into();
+        let bytes = frame.encoded_len();
         match path.tell_serialised(frame, self) {
-            Ok(()) => self.counters.count_sent(),
+            Ok(()) => self.counters.count_sent(bytes),
             Err(e) if e.kind() == SerErrorKind::NoBuffersAvailable => {
                 self.drop_packet(DropReason::Overflow, to, &"no buffer is free");
             }
@@ -219,7 +220,7 @@ impl<L: Lane> Router<L> {
         };
         match path.tell_serialised(frame.clone(), self) {
             Ok(()) => {
-                self.counters.count_sent();
+                self.counters.count_sent(frame.encoded_len());
                 true
             }
             Err(e) if e.kind() == SerErrorKind::NoBuffersAvailable => false,

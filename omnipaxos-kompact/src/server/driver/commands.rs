@@ -12,12 +12,13 @@ use crate::server::store::ServerStorage;
 use crate::spawn::{PreparedReplica, ReplicaSpec, SpawnError, StopError};
 use crate::wire::{Member, ServerTalk};
 use kompact::prelude::*;
-use omnipaxos_core::configurations::{Ballot, Command, Configuration, History};
+use omnipaxos_core::configurations::{Ballot, Command, Configuration, Configurations, History};
 use omnipaxos_core::digest::BlockDigests;
 use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::migration::MigrationMessage;
 use omnipaxos_core::storage::{ConfigId, Operation, Records, SealedLog, Storage, StorageError};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// Bytes of a log that are hashed in one tick.
@@ -195,10 +196,18 @@ impl<E: ServerStorage> Driver<E> {
 
     /// Answers a server that lacks a part of a log.
     fn serve(&mut self, request: &MigrationMessage) {
+        if !self.serves {
+            let refusal = Configurations::refuse(request);
+            return self.send(refusal.to, ServerTalk::Life(refusal.body));
+        }
         let config_id = request.config_id;
         let max_cost = self.router.config().segment;
-        if self.logs.contains_key(&config_id) && !self.digests.contains_key(&config_id) {
-            self.digests.insert(config_id, BlockDigests::new(config_id));
+        if let Some(place) = self.logs.get(&config_id)
+            && let Entry::Vacant(entry) = self.digests.entry(config_id)
+        {
+            let closed = place.closed_blocks();
+            let digests = BlockDigests::resume(config_id, closed);
+            entry.insert(digests.unwrap_or_else(|_| BlockDigests::new(config_id)));
             self.push_digests();
         }
         let blocks = self.digests.get(&config_id).map_or(&[][..], BlockDigests::closed);

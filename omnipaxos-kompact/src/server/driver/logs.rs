@@ -5,6 +5,7 @@ use crate::ports::{ReadFailure, Stopped};
 use crate::server::store::ServerStorage;
 use crate::spawn::ReplicaHandle;
 use kompact::prelude::BlockingFutureExt as _;
+use omnipaxos_core::digest::Block;
 use omnipaxos_core::leader_election::Ballot;
 use omnipaxos_core::paxos::ReadError;
 use omnipaxos_core::storage::{
@@ -53,6 +54,20 @@ impl<E: ServerStorage> Place<E> {
                     Err(_) => Err(unread(&Stopped)),
                 }
             }
+        }
+    }
+
+    /// The blocks that a replica has digested already, but the last one, which may still grow.
+    pub(super) fn closed_blocks(&self) -> Vec<Block> {
+        let Place::Replica(replica) = self else {
+            return Vec::new();
+        };
+        match replica.client().blocks().wait_timeout(PATIENCE) {
+            Ok(Ok(mut blocks)) => {
+                blocks.pop();
+                blocks
+            }
+            Ok(Err(_)) | Err(_) => Vec::new(),
         }
     }
 

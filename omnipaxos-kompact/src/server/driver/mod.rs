@@ -59,6 +59,8 @@ pub(super) struct Driver<E: ServerStorage> {
     storage: E,
     life: Configurations,
     logs: BTreeMap<ConfigId, Place<E>>,
+    /// Whether it answers servers that lack a part of a log.
+    serves: bool,
     /// The digests of logs that somebody wants to have served.
     digests: BTreeMap<ConfigId, BlockDigests>,
     book: Book,
@@ -98,7 +100,8 @@ impl<E: ServerStorage> Driver<E> {
     /// Reads what is on disk, or begins where nothing is.
     pub(super) fn prepare(spec: ServerSpec<E>, parts: Parts) -> Result<Self, ServerStartError> {
         let Parts { system, router, server, inputs } = parts;
-        let ServerSpec { pid, config, storage, start, advertise, located, deliver_from, .. } = spec;
+        let ServerSpec { pid, config, storage, start, advertise, located, .. } = spec;
+        let (deliver_from, serves) = (spec.deliver_from, spec.serves);
         let notes = match storage.history()? {
             Some(bytes) => Notes::decode(&bytes).map_err(ServerStartError::History)?,
             None => Notes::default(),
@@ -132,6 +135,7 @@ impl<E: ServerStorage> Driver<E> {
             storage,
             life,
             logs,
+            serves,
             digests: BTreeMap::new(),
             book: Book::default(),
             notes,

@@ -88,6 +88,11 @@ impl Node {
         Self::create(pid, format!("{TOML}{QUICK}")).run(start, |spec| spec.pace(bytes))
     }
 
+    /// A server that answers nobody who lacks a part of a log.
+    pub(crate) fn serving_nothing(pid: NodeId, start: Start) -> Self {
+        Self::create(pid, format!("{TOML}{QUICK}")).run(start, ServerSpec::serve_nothing)
+    }
+
     /// A server whose directory is new, which listens at `listen`.
     pub(crate) fn start_at(pid: NodeId, start: Start, listen: SocketAddr) -> Self {
         let remains = Self::create(pid, format!("{TOML}{QUICK}"));
@@ -226,7 +231,13 @@ impl Cluster {
     pub(crate) fn join_as(&mut self, pid: NodeId, role: Role) {
         let contact = self.any().address();
         let start = Start::Join { contact, role: Some(role) };
-        self.add(Node::start_with(pid, start, &self.settings));
+        self.joined(Node::start_with(pid, start, &self.settings));
+    }
+
+    /// Adds a server that joins; returns once it takes part.
+    pub(crate) fn joined(&mut self, node: Node) {
+        let pid = node.pid;
+        self.add(node);
         let node = self.node(pid);
         eventually("the server has joined", || {
             assert_eq!(node.records.lock().halted, None);

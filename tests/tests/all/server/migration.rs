@@ -2,6 +2,7 @@
 
 use crate::server::cluster::{Cluster, Node, changed, decided};
 use crate::tcp::cluster::eventually;
+use omnipaxos_core::configurations::Role;
 use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_kompact::server::{Change, Seat, Start};
 
@@ -102,4 +103,20 @@ fn a_new_server_gets_the_log_from_the_others_where_the_leader_is_gone() {
     cluster.propose(4, ENTRIES..ENTRIES + 10);
     let left: Vec<NodeId> = (1..=4).filter(|pid| *pid != leader).collect();
     cluster.same_log(&left, 0..ENTRIES + 10);
+}
+
+#[test]
+fn a_server_that_serves_nothing_leaves_it_to_the_others() {
+    let mut cluster = Cluster::grown(1);
+    for pid in 2..=3 {
+        let start = Start::Join { contact: cluster.any().address(), role: Some(Role::Voter) };
+        cluster.joined(Node::serving_nothing(pid, start));
+    }
+    cluster.propose(1, 0..20_000);
+    cluster.join(4);
+    cluster.same_log(&[1, 2, 3, 4], 0..20_000);
+    let [served, refused @ ..] =
+        [1, 2, 3].map(|pid| cluster.node(pid).handle.router().server_counters().sent_bytes());
+    assert!(served > 20_000 * 8, "{served}");
+    assert!(refused.iter().all(|sent| *sent < served / 4), "{served} {refused:?}");
 }
