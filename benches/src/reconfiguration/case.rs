@@ -7,7 +7,7 @@ use super::preload::{FIRST, LEADER, Preload};
 use super::row::Measured;
 use super::server::{Server, Settings};
 use super::uplink::Sent;
-use super::wire::{Wire, segment};
+use super::wire::{Wire, segments};
 use super::world::{Network, SECOND, World};
 use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::paxos::{Accept, Ballot, Body, Decide, Message};
@@ -159,7 +159,7 @@ pub fn run(
         world.only_donor(LEADER);
     }
     let per_millisecond = match load {
-        Load::Half => half()?,
+        Load::Half => half(UPLINK)?,
         Load::Probe => 1,
     };
     world.run_until(LOAD)?;
@@ -191,12 +191,13 @@ pub fn run(
     let expected = per_millisecond * TIMEOUT / MILLISECOND;
     let decisions = world.clients.decisions();
     let span = CHANGE..end + AFTER;
+    let gap = longest_gap(decisions, span.clone());
     Ok(Outcome {
         period,
         bound: bound(&world, &newcomers, period, &sent)?,
         load,
-        least_share: least(decisions, span.clone(), TIMEOUT) as f64 / expected as f64,
-        gap: longest_gap(decisions, span),
+        least_share: least(decisions, span, TIMEOUT) as f64 / expected as f64,
+        gap: gap.end - gap.start,
         leader: sent.get(&LEADER).copied().unwrap_or_default(),
         account: proposals(&world, change, preload)?,
         proposals: world.clients.proposed().count() as u64,
@@ -208,15 +209,18 @@ fn snapshot(world: &World) -> BTreeMap<NodeId, Sent> {
 }
 
 /// Entries that clients propose in a millisecond so that what the leader sends of it to four
-/// others is half of what its uplink carries.
-fn half() -> Result<u64, RunError> {
+/// others is half of what an uplink of so many bytes a second carries.
+///
+/// # Errors
+/// [`RunError`] where no message of them can be encoded.
+pub fn half(uplink: u64) -> Result<u64, RunError> {
     let round = Ballot { n: 1, priority: 0, pid: LEADER };
     let bytes = |body: Body| {
         let message = Message { config_id: FIRST, from: LEADER, to: 2, body };
         Wire::Paxos(message).bytes()
     };
     let copies = MEMBERS.len() as u64 - 1;
-    let budget = UPLINK / 1000 / 2 / copies;
+    let budget = uplink / 1000 / 2 / copies;
     let (n, s, index) = (round, 1, 1 << 24);
     let decide = Decide { n, s, decided: index, decided_by_all: index, answer: false };
     let decide = bytes(Body::Decide(decide))?;
@@ -250,14 +254,7 @@ fn bound(
 ) -> Result<u64, RunError> {
     let log = world.server(LEADER).and_then(|server| server.disk(FIRST));
     let log = log.ok_or_else(|| RunError::new("the leader has no log"))?;
-    let (mut at, end) = (0, log.end_index());
-    let mut bytes = 0;
-    while at < end {
-        let records = log.read(at, end, settings().life.migration.segment_bytes)?;
-        let (start, len) = (at, records.len());
-        bytes += segment(start, records).bytes()?;
-        at += len;
-    }
+    let bytes = segments(log, log.end_index(), settings().life.migration.segment_bytes)?;
     let donates = |pid: &NodeId| newcomers.len() > 1 || !newcomers.contains(pid);
     let capacity = UPLINK as f64 * period as f64 / ONE_SECOND as f64;
     let free: f64 = sent

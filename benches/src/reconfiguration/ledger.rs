@@ -3,10 +3,11 @@
 use super::RunError;
 use super::disk::Disk;
 use omnipaxos_core::storage::{Entry, Sequence as _};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Proposals that are not what they should be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// Proposed, and decided nowhere.
     pub lost: u64,
@@ -28,6 +29,67 @@ impl Account {
     }
 }
 
+/// No run proposes so many.
+const MOST: u64 = 1 << 28;
+
+/// The numbers that clients proposed, in the order in which one server has them decided.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    first: u64,
+    /// How often each was decided.
+    seen: Vec<u32>,
+    last: Option<u64>,
+    overtaken: u64,
+}
+
+impl Ledger {
+    /// Nothing is decided; clients propose `first` and what follows.
+    #[must_use]
+    pub fn new(first: u64) -> Self {
+        Self { first, seen: Vec::new(), last: None, overtaken: 0 }
+    }
+
+    /// The next decided entry.
+    ///
+    /// # Errors
+    /// [`RunError`] where it is none that clients propose.
+    pub fn see(&mut self, data: &[u8]) -> Result<(), RunError> {
+        let number = <[u8; 8]>::try_from(data).map(u64::from_le_bytes).ok();
+        let at = number.and_then(|number| number.checked_sub(self.first));
+        let (Some(number), Some(at)) = (number, at.filter(|at| *at < MOST)) else {
+            return Err(RunError::new("an entry that nobody proposed"));
+        };
+        let at = at as usize;
+        self.seen.resize(self.seen.len().max(at + 1), 0);
+        self.seen[at] += 1;
+        self.overtaken += u64::from(self.last.is_some_and(|last| number < last));
+        self.last = Some(number);
+        Ok(())
+    }
+
+    /// The number after the highest one that is decided.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.first + self.seen.len() as u64
+    }
+
+    /// What became of the proposals below `end`, which are all there are.
+    ///
+    /// # Errors
+    /// [`RunError`] where others were decided, too.
+    pub fn account(&self, end: u64) -> Result<Account, RunError> {
+        if end < self.end() {
+            return Err(RunError::new("an entry that nobody proposed"));
+        }
+        let missing = self.seen.iter().filter(|count| **count == 0).count() as u64;
+        Ok(Account {
+            lost: missing + end - self.end(),
+            doubled: self.seen.iter().map(|count| u64::from(count.saturating_sub(1))).sum(),
+            overtaken: self.overtaken,
+        })
+    }
+}
+
 /// Bytes that are read at once.
 const CHUNK: u64 = 4 << 20;
 
@@ -41,30 +103,20 @@ pub fn account(
     start: u64,
     proposed: Range<u64>,
 ) -> Result<Account, RunError> {
-    let mut seen = vec![0u32; (proposed.end - proposed.start) as usize];
-    let mut account = Account::default();
-    let mut last = None;
+    let mut ledger = Ledger::new(proposed.start);
     for (at, (disk, end)) in logs.iter().enumerate() {
         let mut from = if at == 0 { start } else { 0 };
         while from < *end {
             let records = disk.read(from, *end, CHUNK)?;
             from += records.len();
             for entry in records.entries() {
-                let Entry::Normal(data) = entry else { continue };
-                let number = <[u8; 8]>::try_from(&data[..]).map(u64::from_le_bytes);
-                let number = number.ok().filter(|number| proposed.contains(number));
-                let Some(number) = number else {
-                    return Err(RunError::new("an entry that nobody proposed"));
-                };
-                seen[(number - proposed.start) as usize] += 1;
-                account.overtaken += u64::from(last.is_some_and(|last| number < last));
-                last = Some(number);
+                if let Entry::Normal(data) = entry {
+                    ledger.see(data)?;
+                }
             }
         }
     }
-    account.lost = seen.iter().filter(|count| **count == 0).count() as u64;
-    account.doubled = seen.iter().map(|count| u64::from(count.saturating_sub(1))).sum();
-    Ok(account)
+    ledger.account(proposed.end)
 }
 
 /// The least that was decided in any window of so much time within `span`.
@@ -92,11 +144,13 @@ pub fn least(decisions: &[(u64, u64)], span: Range<u64>, window: u64) -> u64 {
 
 /// The longest time without a decision within `span`.
 #[must_use]
-pub fn longest_gap(decisions: &[(u64, u64)], span: Range<u64>) -> u64 {
+pub fn longest_gap(decisions: &[(u64, u64)], span: Range<u64>) -> Range<u64> {
     let within = decisions.iter().map(|(at, _)| *at).filter(|at| span.contains(at));
-    let (mut last, mut longest) = (span.start, 0);
+    let (mut last, mut longest) = (span.start, 0..0);
     for at in within.chain([span.end]) {
-        longest = longest.max(at - last);
+        if at - last > longest.end - longest.start {
+            longest = last..at;
+        }
         last = at;
     }
     longest
@@ -127,6 +181,7 @@ mod tests {
         assert!(account(&[(&one, 4)], 0, 10..15).is_err());
         let all = account(&[(&one, 3), (&two, 1)], 1, 10..13).unwrap();
         assert_eq!(all, Account::default());
+        assert!(account(&[(&one, 4)], 1, 10..13).is_err());
     }
 
     #[test]
@@ -134,7 +189,7 @@ mod tests {
         let decisions = [(10, 5), (20, 5), (50, 20), (60, 5)];
         assert_eq!(least(&decisions, 0..60, 10), 0);
         assert_eq!(least(&decisions, 0..60, 40), 10);
-        assert_eq!(longest_gap(&decisions, 0..70), 30);
-        assert_eq!(longest_gap(&decisions, 0..100), 40);
+        assert_eq!(longest_gap(&decisions, 0..70), 20..50);
+        assert_eq!(longest_gap(&decisions, 0..100), 60..100);
     }
 }

@@ -2,8 +2,9 @@
 //! clients, and how close that is to what the uplinks allow. The same planner is given all donors,
 //! or the leader alone, as if the log went through it.
 //!
-//! In virtual time the uplinks are queues, and the code of omnipaxos-core is the real one. What is
-//! measured, and how, is in docs/PERFORMANCE.md.
+//! In virtual time the uplinks are queues, and the code of omnipaxos-core is the real one; [`tcp`]
+//! has whole servers on uplinks that the kernel shapes. What is measured, and how, is in
+//! docs/PERFORMANCE.md.
 
 pub mod agenda;
 pub mod case;
@@ -13,6 +14,7 @@ pub mod ledger;
 pub mod preload;
 pub mod row;
 pub mod server;
+pub mod tcp;
 pub mod uplink;
 pub mod wire;
 pub mod world;

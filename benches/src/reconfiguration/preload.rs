@@ -4,8 +4,8 @@ use super::disk::Disk;
 use bytes::Bytes;
 use omnipaxos_core::leader_election::{Ballot, NodeId};
 use omnipaxos_core::storage::{
-    ConfigId, Entry, NextProposal, PaxosState as _, ProposalId, Records, RecordsBuilder,
-    Sequence as _, State, StorageError,
+    ConfigId, Entry, NextProposal, PaxosState, ProposalId, Records, RecordsBuilder, Sequence,
+    State, StorageError,
 };
 
 /// Bytes of an entry, as in the paper.
@@ -58,12 +58,25 @@ impl Preload {
     /// [`StorageError`] of the storage.
     pub fn disk(&self) -> Result<Disk, StorageError> {
         let mut disk = Disk::new();
+        self.fill(&mut disk.clone(), &mut disk)?;
+        Ok(disk)
+    }
+
+    /// The same in any storage that is empty.
+    ///
+    /// # Errors
+    /// [`StorageError`] of the storage.
+    pub fn fill(
+        &self,
+        sequence: &mut impl Sequence,
+        state: &mut impl PaxosState,
+    ) -> Result<(), StorageError> {
         for records in &self.parts {
-            disk.append(records.clone())?;
+            sequence.append(records.clone())?;
         }
         let round = Ballot { n: 1, priority: 0, pid: LEADER };
         let next = NextProposal { session: 1, number: self.entries + 1 };
-        disk.store(&State {
+        state.store(&State {
             promised: round,
             accepted_round: round,
             decided: self.entries,
@@ -71,8 +84,7 @@ impl Preload {
             session: 1,
             next: [(LEADER, next)].into_iter().collect(),
             ..State::default()
-        })?;
-        Ok(disk)
+        })
     }
 }
 

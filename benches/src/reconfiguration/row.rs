@@ -1,6 +1,7 @@
 //! What came out, for people and for programs.
 
-use super::case::Change;
+use super::agenda::MILLISECOND;
+use super::case::{Change, TIMEOUT};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
@@ -97,11 +98,16 @@ pub fn loaded(change: Change, ours: Measured, leader: Measured) -> Vec<Row> {
     rows
 }
 
-/// The row of a change without load.
+/// The rows of a change without load.
 #[must_use]
-pub fn idle(ours: Measured, leader: Measured) -> Row {
-    let work = "1 of 5 replaced, idle: election timeouts without decision".to_owned();
-    Row::new(work, ours.gap, leader.gap).goal("ours < 1", ours.gap < 1.0)
+pub fn idle(ours: Measured, leader: Measured) -> Vec<Row> {
+    let row = |work: &str, of: fn(&Measured) -> f64| {
+        Row::new(format!("1 of 5 replaced, idle: {work}"), of(&ours), of(&leader))
+    };
+    vec![
+        row("election timeouts without decision", |m| m.gap).goal("ours < 1", ours.gap < 1.0),
+        row("the same in ms", |m| m.gap * TIMEOUT as f64 / MILLISECOND as f64),
+    ]
 }
 
 /// The rows in Markdown.
@@ -161,18 +167,19 @@ mod tests {
         assert_eq!(met(Change::Majority, OURS), [None, yes, no, None, None, yes]);
         let other = Measured { period: 1.31, leader: 9.7, least_share: 0.8, wrong: 1, ..OURS };
         assert_eq!(met(Change::One, other), [None, no, yes, None, yes, no]);
-        assert_eq!(idle(OURS, leader).met, yes);
-        assert_eq!(idle(Measured { gap: 1.0, ..OURS }, leader).met, no);
+        assert_eq!(idle(OURS, leader)[0].met, yes);
+        assert_eq!(idle(Measured { gap: 1.0, ..OURS }, leader)[0].met, no);
+        assert_eq!(idle(OURS, leader)[1].ours, 100.0);
     }
 
     #[test]
     fn rows_have_the_fields_that_others_read() {
-        let row = idle(OURS, OURS);
-        let json = serde_json::to_value(&row).unwrap();
+        let rows = idle(OURS, OURS);
+        let json = serde_json::to_value(&rows[0]).unwrap();
         let fields: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let expected = ["work", "ours", "leader_only", "ratio", "goal", "met"];
         assert_eq!(fields.len(), expected.len());
         assert!(expected.iter().all(|field| fields.contains(field)), "{fields:?}");
-        assert!(table(&[row]).contains("ours < 1"));
+        assert!(table(&rows).contains("ours < 1"));
     }
 }

@@ -1,6 +1,7 @@
 //! The way out of a server: so many bytes a second, one message after another.
 
 use super::agenda::SECOND;
+use serde::{Deserialize, Serialize};
 
 /// What a byte that was sent is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub enum Purpose {
 }
 
 /// Bytes that were sent, by their purpose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     /// By replicas and elections.
     pub replication: u64,

@@ -1,10 +1,11 @@
 //! What travels between servers, and how long it is there.
 
+use super::RunError;
 use omnipaxos_core::configurations::{ServerBody, ServerMessage};
 use omnipaxos_core::leader_election::{HeartbeatMessage, NodeId};
 use omnipaxos_core::migration::{MigrationBody, MigrationMessage, Segment};
 use omnipaxos_core::paxos::Message;
-use omnipaxos_core::storage::Records;
+use omnipaxos_core::storage::{Records, Sequence};
 use omnipaxos_kompact::identity::StorageId;
 use omnipaxos_kompact::wire::{EncodeError, Frame, Packet, ServerPacket, ServerTalk, Storages};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -63,4 +64,19 @@ pub fn segment(start: u64, records: Records) -> Wire {
     let body = MigrationBody::Segment(Segment { start, records });
     let body = ServerBody::Migration(MigrationMessage { config_id, from, to, body });
     Wire::Server(ServerMessage { from, to, body })
+}
+
+/// Bytes of the log below `end` as segments of so many bytes of entries.
+///
+/// # Errors
+/// [`RunError`] where it cannot be read.
+pub fn segments(log: &impl Sequence, end: u64, segment_bytes: u64) -> Result<u64, RunError> {
+    let (mut at, mut bytes) = (0, 0);
+    while at < end {
+        let records = log.read(at, end, segment_bytes)?;
+        let (start, len) = (at, records.len());
+        bytes += segment(start, records).bytes()?;
+        at += len;
+    }
+    Ok(bytes)
 }

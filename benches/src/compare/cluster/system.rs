@@ -23,8 +23,15 @@ max-pending = "128 MiB"
 /// # Errors
 /// [`GroupError`] where Kompact does not start.
 pub fn start() -> Result<KompactSystem, GroupError> {
-    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut config = kompact_config(loopback, TOML).map_err(GroupError::new)?;
+    start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+}
+
+/// A system that listens there.
+///
+/// # Errors
+/// [`GroupError`] where Kompact does not start.
+pub fn start_at(listen: SocketAddr) -> Result<KompactSystem, GroupError> {
+    let mut config = kompact_config(listen, TOML).map_err(GroupError::new)?;
     let drain = slog_async::Async::default(Discard);
     let logger: KompactLogger = Logger::root_typed(Arc::new(drain.fuse()), o!());
     config.logger(logger);
