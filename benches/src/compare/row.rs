@@ -67,6 +67,13 @@ impl Row {
         Self { ratio, ..self }
     }
 
+    /// The goal is that there is none of ours.
+    #[must_use]
+    pub fn none(self) -> Self {
+        let ratio = if self.ours > 0.0 { f64::INFINITY } else { 0.0 };
+        self.ratio(ratio).goal(Goal::AtMost(0.0))
+    }
+
     /// What the ratio is to be.
     #[must_use]
     pub fn goal(self, goal: Goal) -> Self {

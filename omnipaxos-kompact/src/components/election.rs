@@ -1,10 +1,13 @@
 //! The leader election of one server in one configuration: Ballot Leader Election with a clock.
 
 use super::health::ReplicaHealth;
+use super::round_trips::{Clock, RoundTrips};
 use crate::counters::LogGate;
 use crate::ports::{ElectionRequest, HeartbeatPort, LeaderElectionPort, LinkIndication};
 use kompact::prelude::*;
-use omnipaxos_core::leader_election::{BallotLeaderElection, HeartbeatMessage, Leader, NodeId};
+use omnipaxos_core::leader_election::{
+    BallotLeaderElection, Heartbeat, HeartbeatMessage, Leader, NodeId,
+};
 use omnipaxos_core::storage::ConfigId;
 use std::time::{Duration, Instant};
 
@@ -25,6 +28,7 @@ pub struct LeaderElectionComponent {
     watched: Option<(ReplicaHealth, Duration)>,
     fit: bool,
     votes: bool,
+    clock: Clock,
     refusals: LogGate,
 }
 
@@ -48,6 +52,7 @@ impl LeaderElectionComponent {
             watched: None,
             fit: true,
             votes: true,
+            clock: Clock::default(),
             refusals: LogGate::default(),
         }
     }
@@ -59,6 +64,12 @@ impl LeaderElectionComponent {
     pub fn watching(mut self, replica: ReplicaHealth, patience: Duration) -> Self {
         self.watched = Some((replica, patience));
         self
+    }
+
+    /// How long this election's heartbeats take.
+    #[must_use]
+    pub fn round_trips(&self) -> RoundTrips {
+        self.clock.round_trips()
     }
 
     fn look_at_replica(&mut self) {
@@ -92,6 +103,9 @@ impl LeaderElectionComponent {
 
     fn emit(&mut self, leader: Option<Leader>) {
         for message in self.election.get_outgoing_msgs() {
+            if let Heartbeat::Request { round } = message.body {
+                self.clock.request(round, Instant::now());
+            }
             self.network.trigger(message);
         }
         if let Some(leader) = leader {
@@ -164,8 +178,17 @@ impl Require<HeartbeatPort> for LeaderElectionComponent {
         if message.config_id != self.config_id {
             return Handled::OK;
         }
+        let answered = match message.body {
+            Heartbeat::Reply { round, .. } => Some((message.from, round)),
+            _ => None,
+        };
         match self.election.handle_message(message) {
-            Ok(leader) => self.emit(leader),
+            Ok(leader) => {
+                self.emit(leader);
+                if let Some((from, round)) = answered {
+                    self.clock.reply(from, round, Instant::now());
+                }
+            }
             Err(e) => {
                 if let Some(suppressed) = self.refusals.admit(Instant::now()) {
                     debug!(

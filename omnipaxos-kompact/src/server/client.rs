@@ -3,6 +3,7 @@
 use super::change::{Change, Seat};
 use super::error::{ChangeError, LogReadError, ProposalError};
 use super::messages::{Changed, LogSlice, ProposeData, ReadLog, ServerRequest, ServerStatus};
+use crate::components::Gate;
 use crate::ports::Stopped;
 use crate::spawn::Answer;
 use bytes::Bytes;
@@ -18,17 +19,26 @@ use std::net::SocketAddr;
 #[derive(Clone, Debug)]
 pub struct ServerClient {
     server: ActorRef<ServerRequest>,
+    gate: Gate,
 }
 
 impl ServerClient {
-    pub(super) fn new(server: ActorRef<ServerRequest>) -> Self {
-        Self { server }
+    /// Of all clients that share `gate`.
+    pub(super) fn new(server: ActorRef<ServerRequest>, gate: Gate) -> Self {
+        Self { server, gate }
     }
 
     /// Replicates `data`. The answer is its global index, once it is decided, in whichever
     /// configuration.
+    ///
+    /// Where more than `max-pending` bytes wait for the server, or for a decision, the answer is
+    /// [`Overloaded`](omnipaxos_core::paxos::ProposeError::Overloaded): nothing was proposed.
     pub fn propose(&self, data: impl Into<Bytes>) -> Answer<u64, ProposalError> {
-        self.ask(ServerRequest::Propose, ProposeData(data.into()))
+        let data = data.into();
+        match self.gate.enter(data.len()) {
+            Ok(permit) => self.ask(ServerRequest::Propose, ProposeData::admitted(data, permit)),
+            Err(overloaded) => Answer::refused(overloaded),
+        }
     }
 
     /// Reads decided entries from the global index `from` on, as many as one batch may hold. Ask

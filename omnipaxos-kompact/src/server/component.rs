@@ -3,7 +3,7 @@
 
 use super::error::ProposalError;
 use super::held::{Fate, Final, Held};
-use super::messages::{FromDriver, Input, ServerRequest};
+use super::messages::{FromDriver, Input, ProposeData, ServerRequest};
 use super::port::{LogPort, LogRequest, ServerEvent};
 use super::stream::{Delivery, Stream};
 use crate::components::{Outcome, Proposal, ReplicaMessage};
@@ -254,8 +254,8 @@ impl Actor for ServerComponent {
     fn receive_local(&mut self, request: ServerRequest) -> HandlerResult {
         match request {
             ServerRequest::Propose(ask) => {
-                let (promise, data) = ask.take();
-                self.propose(data.0, Waiter::Ask(promise));
+                let (promise, ProposeData { data, .. }) = ask.take();
+                self.propose(data, Waiter::Ask(promise));
             }
             ServerRequest::Change(ask) => {
                 let (promise, change) = ask.take();

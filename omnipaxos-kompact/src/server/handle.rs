@@ -8,6 +8,7 @@ use super::messages::Input;
 use super::port::LogPort;
 use super::spec::ServerSpec;
 use super::store::ServerStorage;
+use crate::components::Gate;
 use crate::spawn::{RouterHandle, SpawnError, wait};
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::NodeId;
@@ -33,6 +34,8 @@ struct Running {
     server: Arc<Component<ServerComponent>>,
     router: RouterHandle,
     inputs: Sender<Input>,
+    /// How much of its clients' proposals may wait for the component.
+    gate: Gate,
 }
 
 impl<E: ServerStorage> PreparedServer<E> {
@@ -64,7 +67,8 @@ impl<E: ServerStorage> PreparedServer<E> {
         };
         router.connect_server(&server);
         router.subscribe(&server);
-        let handle = Running { system: system.clone(), server, router, inputs };
+        let gate = Gate::new(pending);
+        let handle = Running { system: system.clone(), server, router, inputs, gate };
         Ok(Self { driver, handle })
     }
 
@@ -125,7 +129,7 @@ impl ServerHandle {
     /// Asks this server: proposals, reads, changes of membership, status.
     #[must_use]
     pub fn client(&self) -> ServerClient {
-        ServerClient::new(self.running.server.actor_ref())
+        ServerClient::new(self.running.server.actor_ref(), self.running.gate.clone())
     }
 
     /// Connects a subscriber while the server runs; returns the global index from which on its

@@ -4,7 +4,7 @@ use super::change::Change;
 use super::error::{ChangeError, LogReadError, ProposalError};
 use super::port::ServerEvent;
 use super::stream::Cursor;
-use crate::components::{Outcome, ReplicaMessage};
+use crate::components::{Outcome, Permit, ReplicaMessage};
 use crate::identity::Admission;
 use crate::ports::Stopped;
 use crate::wire::{Member, ServerMail, ServerPacket};
@@ -19,8 +19,25 @@ use std::sync::Arc;
 
 /// Replicate these bytes. Answered with the global index once they are decided, in whichever
 /// configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProposeData(pub Bytes);
+#[derive(Debug)]
+pub struct ProposeData {
+    pub(super) data: Bytes,
+    /// Its place among what waits for the server; free once the server has it.
+    _permit: Option<Permit>,
+}
+
+impl ProposeData {
+    /// These bytes, however many wait already.
+    #[must_use]
+    pub fn new(data: Bytes) -> Self {
+        Self { data, _permit: None }
+    }
+
+    /// These bytes, which were let in by a gate.
+    pub(super) fn admitted(data: Bytes, permit: Permit) -> Self {
+        Self { data, _permit: Some(permit) }
+    }
+}
 
 /// Read entries from a global index on, as many as one batch may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

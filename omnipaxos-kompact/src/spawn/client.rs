@@ -1,11 +1,11 @@
 //! What a program asks of a replica.
 
 use crate::components::{
-    Propose, Read, ReadRecords, Reconfigure, ReplicaMessage, ReplicaStatus, Trim,
+    Gate, Propose, Read, ReadRecords, Reconfigure, ReplicaMessage, ReplicaStatus, Trim,
 };
 use crate::ports::{ProposalFailure, ReadBatch, ReadFailure, Stopped, TrimFailure};
 use bytes::Bytes;
-use kompact::prelude::{ActorRef, Ask, KFuture, MessageBounds};
+use kompact::prelude::{ActorRef, Ask, Fulfillable as _, KFuture, MessageBounds, promise};
 use omnipaxos_core::digest::Block;
 use omnipaxos_core::leader_election::Ballot;
 use omnipaxos_core::paxos::{ProposalOutcome, Reconfiguration};
@@ -18,6 +18,7 @@ use std::task::{Context, Poll};
 #[derive(Clone, Debug)]
 pub struct ReplicaClient {
     replica: ActorRef<ReplicaMessage>,
+    gate: Gate,
 }
 
 /// An answer that will come: to be awaited, or waited for with `kompact`'s `BlockingFutureExt`.
@@ -54,19 +55,42 @@ impl<T: Send, E: Send> Answer<T, E> {
         let answer = component.ask_with(|promise| message(Ask::new(promise, question)));
         Self { answer }
     }
+
+    /// The answer that this will never happen.
+    pub(crate) fn refused(error: impl Into<E>) -> Self {
+        let (promise, answer) = promise();
+        // The other half is in this function's hands.
+        let _ = promise.fulfil(Err(error.into()));
+        Self { answer }
+    }
 }
 
 impl ReplicaClient {
-    /// A client of a replica that was created by hand.
+    /// A client of a replica that was created by hand, for proposals without a
+    /// [bound](Self::bounded).
     #[must_use]
     pub fn new(replica: ActorRef<ReplicaMessage>) -> Self {
-        Self { replica }
+        Self { replica, gate: Gate::new(u64::MAX) }
+    }
+
+    /// Lets no more than `bytes` of proposals, of this client and its clones, wait for the replica
+    /// to take them; those beyond are refused as overloaded.
+    #[must_use]
+    pub fn bounded(self, bytes: u64) -> Self {
+        Self { gate: Gate::new(bytes), ..self }
     }
 
     /// Replicates `data`. The answer comes when it is decided, and says where; or when the log was
     /// sealed without it, so that it can be proposed in the next configuration.
+    ///
+    /// Where more than `max-pending` bytes wait for the replica, or for a decision, the answer is
+    /// [`Overloaded`](omnipaxos_core::paxos::ProposeError::Overloaded): nothing was proposed.
     pub fn propose(&self, data: impl Into<Bytes>) -> Answer<ProposalOutcome, ProposalFailure> {
-        self.ask(ReplicaMessage::Propose, Propose(data.into()))
+        let data = data.into();
+        match self.gate.enter(data.len()) {
+            Ok(permit) => self.ask(ReplicaMessage::Propose, Propose::admitted(data, permit)),
+            Err(overloaded) => Answer::refused(overloaded),
+        }
     }
 
     /// Ends the configuration with a StopSign that names the next one.
@@ -137,5 +161,52 @@ impl ReplicaClient {
         E: Send,
     {
         Answer::of(&self.replica, message, question)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::components::{FlushMode, ReplicaComponent, ReplicaOptions};
+    use kompact::prelude::{ActorRefFactory as _, BlockingFutureExt as _, KompactConfig};
+    use omnipaxos_core::paxos::{Paxos, PaxosConfig, ProposeError};
+    use omnipaxos_core::storage::{MemorySequence, MemoryState, Storage};
+    use std::time::{Duration, Instant};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn is_refused(answer: Answer<ProposalOutcome, ProposalFailure>) -> bool {
+        let refused = |result| {
+            matches!(result, Err(ProposalFailure::Refused(ProposeError::Overloaded { .. })))
+        };
+        answer.wait_timeout(Duration::from_millis(1)).is_ok_and(refused)
+    }
+
+    #[test]
+    fn what_no_replica_takes_is_refused_beyond_the_bound() {
+        let system = KompactConfig::default().build().wait_timeout(PATIENCE).unwrap().unwrap();
+        let storage = Storage::with(MemorySequence::new(), MemoryState::new());
+        let paxos = Paxos::try_with(1, 1, vec![2, 3], storage, PaxosConfig::default()).unwrap();
+        let options = ReplicaOptions {
+            tick: Duration::from_millis(10),
+            batch_bytes: 1 << 20,
+            flush: FlushMode::Auto,
+        };
+        let replica = system.create(move || ReplicaComponent::new(paxos, None, options));
+        let client = ReplicaClient::new(replica.actor_ref()).bounded(10_000);
+        let unbounded = ReplicaClient::new(replica.actor_ref());
+        let payload = vec![7; 4000];
+        let taken = [client.propose(payload.clone()), client.clone().propose(payload.clone())];
+        assert!(is_refused(client.propose(payload.clone())));
+        assert!(is_refused(client.clone().propose(payload.clone())));
+        assert!(!is_refused(unbounded.propose(payload.clone())));
+        // Once it runs it takes what waits, and there is room again.
+        system.start_notify(&replica).wait_timeout(PATIENCE).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while is_refused(client.propose(payload.clone())) {
+            assert!(Instant::now() < deadline, "no room");
+        }
+        drop(taken);
+        system.kill_system().unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use super::{PATIENCE, ReplicaClient, RouterHandle, SpawnError, connect, wait};
 use crate::components::{
     FlushMode, LeaderElectionComponent, Outcome, ReplicaComponent, ReplicaHealth, ReplicaOptions,
+    RoundTrips,
 };
 use crate::identity::{MembersError, StorageId};
 use crate::ports::{DecidedPort, LeaderElectionPort};
@@ -255,7 +256,7 @@ where
         let handle = ReplicaHandle {
             config_id,
             router: router.clone(),
-            client: ReplicaClient::new(replica.actor_ref()),
+            client: ReplicaClient::new(replica.actor_ref()).bounded(router.config().max_pending),
             replica,
             election: None,
         };
@@ -327,6 +328,14 @@ where
     #[must_use]
     pub fn client(&self) -> &ReplicaClient {
         &self.client
+    }
+
+    /// How long heartbeats take to be answered; `None` for a learner, and where the election is the
+    /// user's own.
+    #[must_use]
+    pub fn round_trips(&self) -> Option<RoundTrips> {
+        let election = self.election.as_ref()?;
+        Some(election.on_definition(|election| election.round_trips()))
     }
 
     /// Connects a subscriber while the replica runs; returns the index from which on its

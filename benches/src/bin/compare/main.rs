@@ -3,6 +3,7 @@
 mod cluster;
 mod core;
 mod durable;
+mod isolation;
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -39,6 +40,11 @@ struct Args {
     #[arg(long, value_name = "DIR", default_value = "target")]
     dir: PathBuf,
 
+    /// Seconds of bulk traffic for isolation.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(u64).range(1..=90))]
+    seconds: u64,
+
     /// Print one JSON object a row.
     #[arg(long)]
     json: bool,
@@ -52,6 +58,8 @@ enum What {
     Cluster,
     /// Servers over TCP, with storage on disk.
     Durable,
+    /// Servers over TCP under more load than they can take: heartbeats, leaders, memory.
+    Isolation,
     /// Everything.
     All,
 }
@@ -93,6 +101,9 @@ fn run(args: &Args) -> Result<(), Error> {
         std::fs::create_dir_all(&args.dir).map_err(failed)?;
         let dir = TempDir::with_prefix_in("compare-", &args.dir).map_err(failed)?;
         rows.extend(durable::rows(effort, dir.path(), || bar.inc(1))?);
+    }
+    if matches!(args.what, What::Isolation | What::All) {
+        rows.extend(isolation::rows(args.seconds, || bar.inc(1))?);
     }
     bar.finish_and_clear();
     Ok(print(args.json, &rows, &table(&rows))?)

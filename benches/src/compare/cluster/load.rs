@@ -4,8 +4,8 @@ use super::Outcome;
 use bytes::Bytes;
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::NodeId;
-use omnipaxos_core::paxos::ProposalOutcome;
-use omnipaxos_kompact::ports::{DecidedPort, ReplicaEvent, ReplicaRequest};
+use omnipaxos_core::paxos::{ProposalOutcome, TrimError};
+use omnipaxos_kompact::ports::{DecidedPort, ReplicaEvent, ReplicaRequest, TrimFailure};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -16,6 +16,10 @@ pub(super) enum Run {
     Propose { payload: usize, window: u64, count: u64, done: KPromise<Result<Outcome, String>> },
     /// Say when there is a leader.
     Leader(KPromise<NodeId>),
+    /// Keep so many decided entries from now on, and trim what is older.
+    Keep(u64),
+    /// Say how often another leader was followed, or none.
+    LeaderChanges(KPromise<u64>),
 }
 
 /// Proposes.
@@ -25,6 +29,10 @@ pub(super) struct Proposer {
     pub(super) decided: RequiredPort<DecidedPort>,
     leader: Option<NodeId>,
     waits: Option<KPromise<NodeId>>,
+    leader_changes: u64,
+    keep: Option<u64>,
+    trimmed: u64,
+    trims: bool,
     payload: Bytes,
     window: u64,
     count: u64,
@@ -42,6 +50,10 @@ impl Proposer {
             decided: RequiredPort::uninitialised(),
             leader: None,
             waits: None,
+            leader_changes: 0,
+            keep: None,
+            trimmed: 0,
+            trims: false,
             payload: Bytes::new(),
             window: 0,
             count: 0,
@@ -59,6 +71,34 @@ impl Proposer {
             self.open.push_back(Instant::now());
             self.decided.trigger(ReplicaRequest::Propose { token: self.proposed, data });
             self.proposed += 1;
+        }
+    }
+
+    /// Trims in steps of as much as is kept, one at a time. The token says up to where.
+    fn decided_up_to(&mut self, end: u64) {
+        if let Some(keep) = self.keep
+            && !self.trims
+            && end - self.trimmed >= 2 * keep
+        {
+            self.trims = true;
+            let to = end - keep;
+            self.decided.trigger(ReplicaRequest::Trim { token: to, to });
+        }
+    }
+
+    /// Not all members may have decided that much: then what they have.
+    fn trimmed(&mut self, to: u64, result: Result<(), TrimFailure>) {
+        self.trims = false;
+        match result {
+            Ok(()) => self.trimmed = to,
+            Err(TrimFailure::Refused(TrimError::NotDecidedByAll { allowed }))
+                if allowed > self.trimmed =>
+            {
+                self.trims = true;
+                self.decided.trigger(ReplicaRequest::Trim { token: allowed, to: allowed });
+            }
+            // The next decided entries ask again.
+            Err(_) => {}
         }
     }
 
@@ -102,6 +142,10 @@ impl Actor for Proposer {
                 self.waits = Some(waits);
                 self.tell_leader();
             }
+            Run::Keep(entries) => self.keep = Some(entries),
+            Run::LeaderChanges(promise) => {
+                let _ = promise.fulfil(self.leader_changes);
+            }
             Run::Propose { payload, window, count, done } => {
                 self.payload = Bytes::from(vec![7; payload]);
                 (self.window, self.count, self.proposed) = (window, count, 0);
@@ -124,8 +168,13 @@ impl Require<DecidedPort> for Proposer {
         match event {
             ReplicaEvent::LeaderChanged { leader, .. } => {
                 self.leader = leader;
+                self.leader_changes += 1;
                 self.tell_leader();
             }
+            ReplicaEvent::Decided(batch) => {
+                self.decided_up_to(batch.first_index + batch.entries.len() as u64);
+            }
+            ReplicaEvent::Trimmed { token, result } => self.trimmed(token, result),
             ReplicaEvent::Proposed { result: Ok(ProposalOutcome::Decided(_)), .. } => {
                 self.decided_one();
             }

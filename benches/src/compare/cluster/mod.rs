@@ -1,6 +1,7 @@
 //! Three servers over loopback TCP, beside what Kompact itself does.
 
 pub mod disk;
+pub mod flood;
 pub mod floor;
 pub mod load;
 pub mod ours;

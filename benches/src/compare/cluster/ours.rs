@@ -7,8 +7,11 @@ use crate::compare::group::{GroupError, Place};
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::NodeId;
 use omnipaxos_core::storage::{PaxosState, Sequence, Storage};
+use omnipaxos_kompact::components::RoundTripCounts;
 use omnipaxos_kompact::config::OmniPaxosConfig;
-use omnipaxos_kompact::spawn::{PreparedReplica, ReplicaHandle, ReplicaSpec, RouterHandle};
+use omnipaxos_kompact::spawn::{
+    PreparedReplica, ReplicaClient, ReplicaHandle, ReplicaSpec, RouterHandle,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -109,6 +112,53 @@ where
         self.tell(pid, Run::Propose { payload, window, count, done })?;
         let outcome = outcome.wait_timeout(PATIENCE).map_err(|_| no_answer("proposals"))?;
         outcome.map_err(GroupError)
+    }
+
+    /// Servers keep so many decided entries in memory from now on.
+    ///
+    /// # Errors
+    /// [`GroupError`] where a server is not there.
+    pub fn keep(&self, entries: u64) -> Result<(), GroupError> {
+        self.servers.keys().try_for_each(|pid| self.tell(*pid, Run::Keep(entries)))
+    }
+
+    /// How often a server has followed another leader, or none, since the start.
+    ///
+    /// # Errors
+    /// [`GroupError`] where a server does not answer.
+    pub fn leader_changes(&self) -> Result<u64, GroupError> {
+        let count = |pid: &NodeId| {
+            let (promise, changes) = promise();
+            self.tell(*pid, Run::LeaderChanges(promise))?;
+            changes.wait_timeout(PATIENCE).map_err(|_| no_answer("a proposer"))
+        };
+        self.servers.keys().map(count).sum()
+    }
+
+    /// The round trips of all servers' heartbeats so far.
+    #[must_use]
+    pub fn round_trips(&self) -> RoundTripCounts {
+        let replicas = self.servers.values().filter_map(|server| server.replica.as_ref());
+        let round_trips = replicas.filter_map(ReplicaHandle::round_trips);
+        round_trips.fold(RoundTripCounts::default(), |all, of_one| all.and(&of_one.counts()))
+    }
+
+    /// Asks the leader.
+    ///
+    /// # Errors
+    /// [`GroupError`] where there is none.
+    pub fn client(&self) -> Result<&ReplicaClient, GroupError> {
+        let leader = self.servers.get(&self.leader).and_then(|server| server.replica.as_ref());
+        leader.map(ReplicaHandle::client).ok_or_else(|| no_answer("the leader"))
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// [`GroupError`] where there is no server.
+    pub fn config(&self) -> Result<&OmniPaxosConfig, GroupError> {
+        let server = self.servers.values().next().ok_or_else(|| no_answer("a server"))?;
+        Ok(server.router.config())
     }
 
     /// Ends it.

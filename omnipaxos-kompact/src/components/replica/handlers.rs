@@ -198,7 +198,7 @@ where
         match message {
             ReplicaMessage::Drain => self.drain(),
             ReplicaMessage::Propose(ask) => {
-                let (promise, Propose(data)) = ask.take();
+                let (promise, Propose { data, .. }) = ask.take();
                 self.propose(data, Waiter::Ask(promise));
             }
             ReplicaMessage::Reconfigure(ask) => {

@@ -1,5 +1,6 @@
 //! What a replica is asked by actor messages.
 
+use crate::components::gate::Permit;
 use crate::identity::Admission;
 use crate::ports::{ProposalResult, ReadBatch, ReadFailure, Stopped, Token, TrimFailure};
 use bytes::Bytes;
@@ -10,8 +11,25 @@ use omnipaxos_core::paxos::{Halted, Reconfiguration, RecoveryStage};
 use omnipaxos_core::storage::{ConfigId, FlushId, Records, StopSign, StorageError};
 
 /// Replicate these bytes. Answered when they are decided, or will not be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Propose(pub Bytes);
+#[derive(Debug)]
+pub struct Propose {
+    pub(super) data: Bytes,
+    /// Its place among what waits for the replica; free once the replica has it.
+    _permit: Option<Permit>,
+}
+
+impl Propose {
+    /// These bytes, however many wait already.
+    #[must_use]
+    pub fn new(data: Bytes) -> Self {
+        Self { data, _permit: None }
+    }
+
+    /// These bytes, which were let in by a gate.
+    pub(crate) fn admitted(data: Bytes, permit: Permit) -> Self {
+        Self { data, _permit: Some(permit) }
+    }
+}
 
 /// End the configuration and name the next one. Answered as a proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]

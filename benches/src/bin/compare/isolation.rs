@@ -1,0 +1,104 @@
+//! Heartbeats, leaders and memory while bulk traffic takes all that there is.
+
+use crate::cluster::WINDOW;
+use omnipaxos_benches::compare::cluster::flood::{self, Flood};
+use omnipaxos_benches::compare::cluster::floor;
+use omnipaxos_benches::compare::cluster::ours::Cluster;
+use omnipaxos_benches::compare::group::{GroupError, Place};
+use omnipaxos_benches::compare::row::{Goal, Row};
+use omnipaxos_core::storage::{MemorySequence, MemoryState, Storage};
+use omnipaxos_kompact::components::RoundTripCounts;
+use std::time::Duration;
+
+/// Bytes of an entry.
+const PAYLOAD: usize = 4096;
+
+/// Decided entries that each server keeps.
+const KEEP: u64 = 16_384;
+
+/// Messages of the measurement of Kompact alone, and as many of them on their way as its buffers
+/// hold.
+const MESSAGES: u64 = 60_000;
+const MESSAGES_OPEN: u64 = 2048;
+
+type Servers = Cluster<MemorySequence, MemoryState>;
+
+/// All rows: bulk traffic for `seconds`, then a client that never stops for a quarter of them.
+pub(crate) fn rows(seconds: u64, mut done: impl FnMut()) -> Result<Vec<Row>, GroupError> {
+    let floor = floor::run(PAYLOAD, MESSAGES_OPEN, MESSAGES)?.rate();
+    let cluster = Cluster::start(|_| Ok(Storage::with(MemorySequence::new(), MemoryState::new())))?;
+    cluster.keep(KEEP)?;
+    let idle = idle(&cluster);
+    // So that all memory that the steady state needs is there.
+    let rate = cluster.run(Place::Leader, PAYLOAD, WINDOW, 8 * WINDOW)?.rate();
+
+    let work = format!("bulk of {PAYLOAD} B, {seconds} s");
+    let before = (cluster.round_trips(), cluster.leader_changes()?);
+    let count = ((rate * seconds as f64) as u64).max(WINDOW);
+    let bulk = cluster.run(Place::Leader, PAYLOAD, WINDOW, count)?;
+    let mut rows = isolated(&work, &cluster, &before, &idle)?;
+    let sent = |rate: f64, copies: f64| rate * copies * PAYLOAD as f64;
+    let (ours, theirs) = (sent(bulk.rate(), 2.0), sent(floor, 1.0));
+    rows.push(Row::new(work, "Kompact, one way", ours, theirs, "bytes/s sent"));
+    done();
+
+    let length = Duration::from_secs(seconds.div_ceil(4));
+    let work = format!("a client that never stops, {PAYLOAD} B, {} s", length.as_secs());
+    let before = (cluster.round_trips(), cluster.leader_changes()?);
+    let flood = flood::run(cluster.client()?, PAYLOAD, length)?;
+    rows.extend(isolated(&work, &cluster, &before, &idle)?);
+    rows.extend(bounded(&work, &flood, cluster.config()?.max_pending));
+    cluster.stop()?;
+    done();
+    Ok(rows)
+}
+
+/// Heartbeats of servers that have nothing else to do.
+fn idle(cluster: &Servers) -> RoundTripCounts {
+    let before = cluster.round_trips();
+    std::thread::sleep(Duration::from_secs(2));
+    cluster.round_trips().since(&before)
+}
+
+/// What is asked of heartbeats and leaders, whatever the load.
+fn isolated(
+    work: &str,
+    cluster: &Servers,
+    before: &(RoundTripCounts, u64),
+    idle: &RoundTripCounts,
+) -> Result<Vec<Row>, GroupError> {
+    let trips = cluster.round_trips().since(&before.0);
+    let p999 = |trips: &RoundTripCounts| trips.at(0.999).as_secs_f64() * 1e3;
+    let half = cluster.config()?.election_timeout.as_secs_f64() * 1e3 / 2.0;
+    let heartbeats = format!("{work}: heartbeat round trip, p99.9");
+    let unanswered = trips.requests.saturating_sub(trips.replies()) as f64;
+    let changes = (cluster.leader_changes()? - before.1) as f64;
+    let asked = trips.requests as f64;
+    Ok(vec![
+        Row::new(heartbeats.clone(), "half an election timeout", p999(&trips), half, "ms")
+            .goal(Goal::AtMost(1.0)),
+        Row::new(heartbeats, "the same servers idle", p999(&trips), p999(idle), "ms"),
+        Row::new(format!("{work}: unanswered"), "heartbeats", unanswered, asked, "requests"),
+        Row::new(format!("{work}: other leaders"), "the goal", changes, 0.0, "changes").none(),
+    ])
+}
+
+fn bounded(work: &str, flood: &Flood, max_pending: u64) -> Vec<Row> {
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    // As much may wait for the replica as for decisions. Up to twice what is kept is in the log: at
+    // the followers it was there before.
+    let bound = mib(2 * max_pending + 2 * KEEP * PAYLOAD as u64);
+    let grown = format!("{work}: memory");
+    let a_second = |count: u64| count as f64 / flood.seconds;
+    vec![
+        Row::new(grown, "queues and log", mib(flood.grown), bound, "MiB more")
+            .goal(Goal::AtMost(1.0)),
+        Row::new(
+            format!("{work}: refused at once"),
+            "proposals",
+            a_second(flood.refused),
+            a_second(flood.made),
+            "a second",
+        ),
+    ]
+}
