@@ -17,5 +17,6 @@ pub mod ours;
 pub mod raft_crate;
 pub mod row;
 pub mod speed;
+pub mod sync;
 pub mod trims;
 pub mod workload;

@@ -34,7 +34,8 @@ impl From<Bytes> for Shared {
     }
 }
 
-type Replica<P> = OmniPaxos<P, MemoryStorage<P>>;
+/// One server.
+pub(super) type Replica<P> = OmniPaxos<P, MemoryStorage<P>>;
 
 /// Whoever was elected leads.
 pub struct OmniPaxosGroup<P: Entry> {
@@ -83,6 +84,11 @@ impl<P: Entry> OmniPaxosGroup<P> {
             }
         }
         Err(GroupError("no server leads".to_owned()))
+    }
+
+    /// The servers, and which of them leads.
+    pub(super) fn into_replicas(self) -> (Vec<Replica<P>>, usize) {
+        (self.replicas, self.leader)
     }
 
     fn deliver(&mut self) {

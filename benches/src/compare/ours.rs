@@ -7,7 +7,8 @@ use omnipaxos_core::leader_election::{Ballot, Leader};
 use omnipaxos_core::paxos::{Paxos, PaxosConfig};
 use omnipaxos_core::storage::{MemorySequence, MemoryState, Storage};
 
-type Replica = Paxos<MemorySequence, MemoryState>;
+/// One server.
+pub(super) type Replica = Paxos<MemorySequence, MemoryState>;
 
 /// The first server leads.
 pub struct OurGroup {
@@ -38,6 +39,11 @@ impl OurGroup {
             return Err(GroupError("the first server does not lead".to_owned()));
         }
         Ok(group)
+    }
+
+    /// The servers, the leader first.
+    pub(super) fn into_replicas(self) -> Vec<Replica> {
+        self.replicas
     }
 }
 

@@ -35,7 +35,7 @@ impl Took {
 }
 
 /// Ticks among so many windows: no library may go without them.
-const WINDOWS_PER_TICK: u64 = 64;
+pub(super) const WINDOWS_PER_TICK: u64 = 64;
 
 impl Workload {
     /// Runs it on a group that has a leader, until `entries` more are decided.
@@ -69,7 +69,7 @@ impl Workload {
 }
 
 /// Payloads cut out of buffers, as a server cuts requests out of what it has received.
-struct Payloads {
+pub(super) struct Payloads {
     payload: usize,
     buffer: Bytes,
 }
@@ -78,11 +78,11 @@ struct Payloads {
 const BUFFER_BYTES: usize = 1 << 16;
 
 impl Payloads {
-    fn new(payload: usize) -> Self {
+    pub(super) fn new(payload: usize) -> Self {
         Self { payload, buffer: Bytes::new() }
     }
 
-    fn next(&mut self) -> Bytes {
+    pub(super) fn next(&mut self) -> Bytes {
         if self.buffer.len() < self.payload {
             self.buffer = Bytes::from(vec![7; BUFFER_BYTES.max(self.payload)]);
         }

@@ -4,12 +4,14 @@ mod cluster;
 mod core;
 mod durable;
 mod isolation;
+mod sync;
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use omnipaxos_benches::compare::group::GroupError;
 use omnipaxos_benches::compare::row::table;
 use omnipaxos_benches::compare::speed::Effort;
+use omnipaxos_benches::compare::sync::step::Step;
 use omnipaxos_benches::output::{OutputError, exit_code, print};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,7 +21,7 @@ use thiserror::Error;
 
 /// Ours and the peers, measured in turn; medians.
 #[derive(Debug, Parser)]
-#[command(name = "compare")]
+#[command(name = "compare", args_conflicts_with_subcommands = true)]
 struct Args {
     /// What is compared.
     #[arg(default_value = "all")]
@@ -48,6 +50,10 @@ struct Args {
     /// Print one JSON object a row.
     #[arg(long)]
     json: bool,
+
+    /// What this program starts itself.
+    #[command(subcommand)]
+    step: Option<Step>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -60,6 +66,8 @@ enum What {
     Durable,
     /// Servers over TCP under more load than they can take: heartbeats, leaders, memory.
     Isolation,
+    /// A laggard that catches up.
+    Sync,
     /// Everything.
     All,
 }
@@ -81,17 +89,20 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Error> {
+    if let Some(step) = &args.step {
+        return Ok(step.run()?);
+    }
     let length = Duration::from_millis(u64::from(args.length));
     let effort = Effort { runs: args.runs as usize, length };
-    let mut programs = std::env::current_exe().map_err(Error::Program)?;
-    programs.pop();
+    let program = std::env::current_exe().map_err(Error::Program)?;
+    let programs = program.parent().unwrap_or(&program);
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} comparisons, {elapsed}") {
         bar.set_style(style);
     }
     let mut rows = Vec::new();
     if matches!(args.what, What::Core | What::All) {
-        rows.extend(core::rows(effort, &programs, || bar.inc(1))?);
+        rows.extend(core::rows(effort, programs, || bar.inc(1))?);
     }
     if matches!(args.what, What::Cluster | What::All) {
         rows.extend(cluster::rows(effort.runs, || bar.inc(1))?);
@@ -104,6 +115,9 @@ fn run(args: &Args) -> Result<(), Error> {
     }
     if matches!(args.what, What::Isolation | What::All) {
         rows.extend(isolation::rows(args.seconds, || bar.inc(1))?);
+    }
+    if matches!(args.what, What::Sync | What::All) {
+        rows.extend(sync::rows(&program, effort.runs, || bar.inc(1))?);
     }
     bar.finish_and_clear();
     Ok(print(args.json, &rows, &table(&rows))?)
