@@ -107,17 +107,19 @@ fn run(args: &Args) -> Result<(), Error> {
     if matches!(args.what, What::Cluster | What::All) {
         rows.extend(cluster::rows(effort.runs, || bar.inc(1))?);
     }
-    if matches!(args.what, What::Durable | What::All) {
+    if matches!(args.what, What::Durable | What::Sync | What::All) {
         let failed = |error| Error::Dir { path: args.dir.clone(), error };
         std::fs::create_dir_all(&args.dir).map_err(failed)?;
         let dir = TempDir::with_prefix_in("compare-", &args.dir).map_err(failed)?;
-        rows.extend(durable::rows(effort, dir.path(), || bar.inc(1))?);
+        if args.what != What::Sync {
+            rows.extend(durable::rows(effort, dir.path(), || bar.inc(1))?);
+        }
+        if args.what != What::Durable {
+            rows.extend(sync::rows(&program, dir.path(), effort.runs, || bar.inc(1))?);
+        }
     }
     if matches!(args.what, What::Isolation | What::All) {
         rows.extend(isolation::rows(args.seconds, || bar.inc(1))?);
-    }
-    if matches!(args.what, What::Sync | What::All) {
-        rows.extend(sync::rows(&program, effort.runs, || bar.inc(1))?);
     }
     bar.finish_and_clear();
     Ok(print(args.json, &rows, &table(&rows))?)

@@ -18,6 +18,9 @@ cluster-id = 1
 max-pending = "128 MiB"
 "#;
 
+/// The cluster of its settings.
+pub const CLUSTER: u64 = 1;
+
 /// A system that listens at a free port of this machine.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Measurements that run in processes of their own: this program is started again for each.
 
 use super::lag::{Case, Caught, Log, measure};
+use super::node::{self, NodeArgs};
 use crate::compare::group::{GroupError, Library};
 use clap::{Args, Subcommand};
 use std::path::Path;
@@ -12,6 +13,9 @@ pub enum Step {
     /// Measures one case of a laggard in one thread.
     #[command(hide = true)]
     MeasureLag(LagArgs),
+    /// Is a server until standard input ends.
+    #[command(hide = true)]
+    RunNode(NodeArgs),
 }
 
 /// One case.
@@ -32,7 +36,7 @@ pub struct LagArgs {
 }
 
 impl Step {
-    /// Does it, and says what came of it in one line of JSON.
+    /// Does it, and says what came of it in lines of JSON.
     ///
     /// # Errors
     /// [`GroupError`] of the measurement.
@@ -44,6 +48,7 @@ impl Step {
                 println!("{}", serde_json::to_string(&caught).map_err(GroupError::new)?);
                 Ok(())
             }
+            Step::RunNode(args) => node::run(args),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A crash and restart after every single command, and servers that are down for longer.
 
-use super::world::{CrashAt, Faults, World};
+use super::world::{CrashAt, Faults, World, config};
 use crate::configurations::Stage;
 
 /// 1 -> {1, 2, 3} -> {3, 4, 5}, with a crash at one command; returns how many there were.
@@ -172,6 +172,31 @@ fn a_retired_server_is_named_again() {
         assert!(server.retired > 0 && !server.disk.retired);
         assert!(server.running.contains(&4));
     }
+}
+
+#[test]
+fn little_is_on_its_way_to_a_laggard() {
+    let migration = config().migration;
+    let mut world = World::new(1, &[1, 2, 3, 4]);
+    world.settle();
+    world.servers.get_mut(&4).unwrap().cut = true;
+    assert!(world.append(2000, 1000));
+    world.run(10);
+    world.lag_limit = 100;
+    world.servers.get_mut(&4).unwrap().cut = false;
+    let (mut largest, mut ticks) = (0, 0);
+    while world.servers[&4].disk.logs[&1].end < 2000 {
+        assert!(ticks < 500, "it does not catch up");
+        ticks += 1;
+        world.tick();
+        let (message, from_one) = world.under_way(4);
+        assert!(message <= migration.segment_bytes, "{message} bytes in one message");
+        let most = migration.window as u64 * migration.segment_bytes;
+        assert!(from_one <= most, "{from_one} bytes from one donor");
+        largest = largest.max(message);
+    }
+    assert!(largest > migration.segment_bytes / 2, "{largest} bytes in the largest message");
+    assert!(world.servers[&4].stored >= 1900, "{} came by migration", world.servers[&4].stored);
 }
 
 #[test]

@@ -231,6 +231,18 @@ impl World {
         }
     }
 
+    /// Bytes of records on their way to a server: in the largest message, and the most that is on
+    /// its way from one donor.
+    pub(super) fn under_way(&self, to: NodeId) -> (u64, u64) {
+        let (mut largest, mut from) = (0, BTreeMap::<NodeId, u64>::new());
+        for message in self.network.values().filter(|message| message.to == to) {
+            let cost = message.clone().take_records().map_or(0, |records| records.cost());
+            largest = largest.max(cost);
+            *from.entry(message.from).or_default() += cost;
+        }
+        (largest, from.into_values().max().unwrap_or_default())
+    }
+
     /// Does what a server's life says, until it says nothing.
     fn obey(&mut self, pid: NodeId) {
         while let Some(command) = self.servers.get_mut(&pid).unwrap().life.next_command() {

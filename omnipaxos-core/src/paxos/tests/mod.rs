@@ -7,6 +7,7 @@ mod continued;
 mod early_sends;
 mod every_message;
 mod failures;
+mod flat;
 mod fuzz;
 mod lab;
 mod laggards;
