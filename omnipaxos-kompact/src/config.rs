@@ -56,7 +56,7 @@ pub struct OmniPaxosConfig {
     /// Default 2; more where links are both fast and long.
     pub migration_window: u64,
     /// `migration-ahead`: how far behind the first entry that is still missing a server that
-    /// fetches a log asks for more; so much it may hold in memory. Default 16 MiB.
+    /// fetches a log asks for more; so much it may hold in memory. Default 8 MiB.
     pub migration_ahead: u64,
     /// `linger`: how long the replica of a configuration that is over stays for members that have
     /// not heard of that. Default 5 s.
@@ -102,7 +102,7 @@ impl Default for OmniPaxosConfig {
             max_entry: core.max_entry_bytes,
             catch_up: 2 << 20,
             migration_window: 2,
-            migration_ahead: 16 << 20,
+            migration_ahead: 8 << 20,
             linger: Duration::from_secs(5),
             retire_timeout: Duration::from_secs(60),
             change_timeout: Duration::from_secs(30),
@@ -438,7 +438,7 @@ mod tests {
             window = \"1 MiB\"\n\
             max-undecided = \"32 MiB\"\nmax-pending = \"32 MiB\"\nmax-entry = \"1 MiB\"\n\
             catch-up = \"2 MiB\"\nmigration-window = 2\n\
-            migration-ahead = \"16 MiB\"\nlinger = \"5 s\"\nretire-timeout = \"60 s\"\n\
+            migration-ahead = \"8 MiB\"\nlinger = \"5 s\"\nretire-timeout = \"60 s\"\n\
             change-timeout = \"30 s\"\ndecided-batch = \"256 KiB\"\nsend-queue = \"4 MiB\"\n\
             send-retry = \"5ms\"\n\
             reconnect-interval = \"150ms\"\nbuffer-chunk = \"128 KiB\"\nbuffer-chunks = 1000\n";

@@ -56,7 +56,7 @@ impl Default for MigrationConfig {
             resend_ticks: 20,
             max_snapshot_bytes: 64 << 30,
             inventory_ticks: 20,
-            ahead_bytes: 16 << 20,
+            ahead_bytes: 8 << 20,
         }
     }
 }
