@@ -43,6 +43,10 @@ enum Place {
               value_parser = clap::value_parser!(u64).range(1..=1000))]
         mbits: u64,
 
+        /// KiB of entries in one message of a migration; the default where nothing is said.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+        segment: Option<u64>,
+
         /// Print when which server came how far, too.
         #[arg(long)]
         timeline: bool,
@@ -70,7 +74,9 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let result = match &args.place {
         None | Some(Place::Virtual) => in_virtual_time(&args),
-        Some(Place::Tcp { mbits, timeline }) => over_tcp(&args, *mbits, *timeline),
+        Some(Place::Tcp { mbits, segment, timeline }) => {
+            over_tcp(&args, *mbits, segment.map(|kib| kib << 10), *timeline)
+        }
         Some(Place::Serve) => {
             serve::serve();
             Ok(())
@@ -102,10 +108,10 @@ fn in_virtual_time(args: &Args) -> Result<(), Error> {
     Ok(print(args.json, &rows, &text)?)
 }
 
-fn over_tcp(args: &Args, mbits: u64, timeline: bool) -> Result<(), Error> {
+fn over_tcp(args: &Args, mbits: u64, segment: Option<u64>, timeline: bool) -> Result<(), Error> {
     let bar = bar(1 + RUNS, "runs");
     let mut runs = Vec::new();
-    let measured = Setting::new(args.entries, mbits * 1_000_000 / 8).and_then(|setting| {
+    let measured = Setting::new(args.entries, mbits * 1_000_000 / 8, segment).and_then(|setting| {
         bar.inc(1);
         let (rows, share) = all(&bar, |change, donors, load| {
             let run = setting.run(change, donors, load)?;
@@ -185,4 +191,5 @@ fn print_timeline(change: Change, donors: Donors, load: Load, run: &Run) {
     let (start, end) = (run.gap.start, run.gap.end);
     eprintln!("{:+8.3} s  the longest time without a decision begins", seconds(start));
     eprintln!("{:+8.3} s  and ends", seconds(end));
+    eprintln!("{:+8.3} s  the window of least throughput begins", seconds(run.least_at));
 }

@@ -196,7 +196,7 @@ pub fn run(
         period,
         bound: bound(&world, &newcomers, period, &sent)?,
         load,
-        least_share: least(decisions, span, TIMEOUT) as f64 / expected as f64,
+        least_share: least(decisions, span, TIMEOUT).0 as f64 / expected as f64,
         gap: gap.end - gap.start,
         leader: sent.get(&LEADER).copied().unwrap_or_default(),
         account: proposals(&world, change, preload)?,

@@ -119,13 +119,13 @@ pub fn account(
     ledger.account(proposed.end)
 }
 
-/// The least that was decided in any window of so much time within `span`.
+/// The least that was decided in any window of so much time within `span`, and where that begins.
 #[must_use]
-pub fn least(decisions: &[(u64, u64)], span: Range<u64>, window: u64) -> u64 {
+pub fn least(decisions: &[(u64, u64)], span: Range<u64>, window: u64) -> (u64, u64) {
     // A window with least in it begins right after a decision, or at the start.
     let starts = decisions.iter().map(|(at, _)| at + 1).chain([span.start]);
     let starts = starts.filter(|start| span.start <= *start && *start + window <= span.end);
-    let (mut from, mut to, mut sum, mut best) = (0, 0, 0u64, None::<u64>);
+    let (mut from, mut to, mut sum, mut best) = (0, 0, 0u64, None::<(u64, u64)>);
     let mut starts: Vec<u64> = starts.collect();
     starts.sort_unstable();
     for start in starts {
@@ -137,9 +137,9 @@ pub fn least(decisions: &[(u64, u64)], span: Range<u64>, window: u64) -> u64 {
             sum -= decisions[from].1;
             from += 1;
         }
-        best = Some(best.map_or(sum, |best| best.min(sum)));
+        best = Some(best.map_or((sum, start), |best| best.min((sum, start))));
     }
-    best.unwrap_or(0)
+    best.unwrap_or((0, span.start))
 }
 
 /// The longest time without a decision within `span`.
@@ -187,8 +187,8 @@ mod tests {
     #[test]
     fn windows_and_gaps() {
         let decisions = [(10, 5), (20, 5), (50, 20), (60, 5)];
-        assert_eq!(least(&decisions, 0..60, 10), 0);
-        assert_eq!(least(&decisions, 0..60, 40), 10);
+        assert_eq!(least(&decisions, 0..60, 10), (0, 0));
+        assert_eq!(least(&decisions, 0..60, 40), (10, 0));
         assert_eq!(longest_gap(&decisions, 0..70), 20..50);
         assert_eq!(longest_gap(&decisions, 0..100), 60..100);
     }

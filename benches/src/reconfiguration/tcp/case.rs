@@ -60,6 +60,8 @@ pub struct Setting {
     pub entries: u64,
     /// Bytes a second of each uplink.
     pub uplink: u64,
+    /// Bytes of entries in one message of a migration; the default where nothing is said.
+    pub segment: Option<u64>,
     /// Bytes of that log as segments.
     segments: u64,
     /// Proposals a millisecond with which half of the leader's uplink is loaded.
@@ -73,6 +75,8 @@ pub struct Run {
     pub outcome: Outcome,
     /// What was decided in the worst window of one election timeout before the change, by the mean.
     pub least_before: f64,
+    /// When the worst window after the change begins, from then on, in nanoseconds.
+    pub least_at: u64,
     /// The longest time without a decision after the change, from then on, in nanoseconds.
     pub gap: Range<u64>,
     /// From the change being asked for until it was answered, in nanoseconds.
@@ -86,11 +90,12 @@ impl Setting {
     ///
     /// # Errors
     /// [`TcpError`].
-    pub fn new(entries: u64, uplink: u64) -> Result<Self, TcpError> {
+    pub fn new(entries: u64, uplink: u64, segment: Option<u64>) -> Result<Self, TcpError> {
         let namespaces = Namespaces::new(&MEMBERS, uplink)?;
+        let default = settings().life.migration.segment_bytes;
         let log = Preload::new(entries).disk().map_err(RunError::from)?;
-        let segments = segments(&log, entries, settings().life.migration.segment_bytes)?;
-        let mut cluster = Cluster::start(namespaces, &[], FEW, |_| true)?;
+        let segments = segments(&log, entries, segment.unwrap_or(default))?;
+        let mut cluster = Cluster::start(namespaces, &[], FEW, segment, |_| true)?;
         // What a message costs beyond what it says is not known yet.
         let mut pace = 0.5 * half(uplink)? as f64;
         for _ in 0..3 {
@@ -99,7 +104,7 @@ impl Setting {
             let load = share(&mut cluster, uplink, BEFORE)?;
             pace *= 0.5 / load;
         }
-        Ok(Self { entries, uplink, segments, pace })
+        Ok(Self { entries, uplink, segment, segments, pace })
     }
 
     /// Makes the change once.
@@ -111,7 +116,8 @@ impl Setting {
         let pids: Vec<NodeId> = MEMBERS.iter().chain(&newcomers).copied().collect();
         let namespaces = Namespaces::new(&pids, self.uplink)?;
         let serves = |pid| donors == Donors::All || pid == LEADER;
-        let mut cluster = Cluster::start(namespaces, &newcomers, self.entries, serves)?;
+        let mut cluster =
+            Cluster::start(namespaces, &newcomers, self.entries, self.segment, serves)?;
         let per_millisecond = match load {
             Load::Half => self.pace,
             Load::Probe => 1.0,
@@ -152,20 +158,23 @@ impl Setting {
         let expected = per_millisecond * (TIMEOUT / MILLISECOND) as f64;
         let (quiet, busy) =
             (asked - BEFORE.as_nanos() as u64..asked, asked..voted + AFTER.as_nanos() as u64);
-        let gap = longest_gap(&decisions, busy.clone());
-        let share = |span| least(&decisions, span, TIMEOUT) as f64 / expected;
+        let quiet = least(&decisions, quiet, TIMEOUT);
+        let worst = least(&decisions, busy.clone(), TIMEOUT);
+        let gap = longest_gap(&decisions, busy);
+        let share = |(count, _)| count as f64 / expected;
         Ok(Run {
             outcome: Outcome {
                 period,
                 bound: self.bound(&newcomers, period, length, &sent),
                 load,
-                least_share: share(busy),
+                least_share: share(worst),
                 gap: gap.end - gap.start,
                 leader: sent.get(&LEADER).copied().unwrap_or_default(),
                 account,
                 proposals: end - self.entries,
             },
             least_before: share(quiet),
+            least_at: worst.1 - asked,
             gap: gap.start - asked..gap.end - asked,
             answered: changed.saturating_sub(asked),
             timeline,

@@ -60,6 +60,7 @@ impl Cluster {
         namespaces: Namespaces,
         newcomers: &[NodeId],
         entries: u64,
+        segment: Option<u64>,
         serves: impl Fn(NodeId) -> bool,
     ) -> Result<Self, RunError> {
         let (say, said) = channel();
@@ -84,7 +85,7 @@ impl Cluster {
             let listen = cluster.namespaces.address(pid);
             let (members, serves) = (members.clone(), serves(pid));
             let mut process = Process::start(pid, &cluster.namespaces, say.clone())?;
-            let spec = Spec { pid, listen, members, entries, serves };
+            let spec = Spec { pid, listen, members, entries, segment, serves };
             write(&mut process.orders, &Order::Start(spec))?;
             cluster.servers.insert(pid, process);
         }

@@ -77,12 +77,13 @@ fn run() -> Result<(), RunError> {
 }
 
 fn start(spec: Spec) -> Result<(ServerHandle, Arc<Component<User>>), RunError> {
-    let Spec { pid, listen, members, entries, serves } = spec;
+    let Spec { pid, listen, members, entries, segment, serves } = spec;
     let system = start_at(listen).map_err(RunError::new)?;
     let mut config = OmniPaxosConfig::from_config(system.config()).map_err(RunError::new)?;
     // Everybody would rather have the same leader.
     config.priority = u32::from(pid == LEADER);
     config.change_timeout = CHANGE_TIMEOUT;
+    config.segment = segment.unwrap_or(config.segment);
     let is_member = members.contains_key(&pid);
     let storage = Preloaded::new(is_member.then(|| Preload::new(entries)));
     let start = match members.get(&LEADER) {

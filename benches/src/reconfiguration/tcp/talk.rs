@@ -23,6 +23,8 @@ pub struct Spec {
     pub members: BTreeMap<NodeId, SocketAddr>,
     /// How many entries they have.
     pub entries: u64,
+    /// Bytes of entries in one message of a migration; the default where nothing is said.
+    pub segment: Option<u64>,
     /// Whether it answers servers that migrate.
     pub serves: bool,
 }
@@ -148,7 +150,7 @@ mod tests {
     fn lines_come_back_in_order() {
         let listen = "10.0.0.2:7000".parse().unwrap();
         let members = [(1, listen), (2, listen)].into_iter().collect();
-        let spec = Spec { pid: 2, listen, members, entries: 3, serves: true };
+        let spec = Spec { pid: 2, listen, members, entries: 3, segment: None, serves: true };
         let orders = [Order::Start(spec), Order::Change([(6, None)].into_iter().collect())];
         let mut lines = Vec::new();
         for order in &orders {

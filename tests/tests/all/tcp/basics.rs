@@ -56,6 +56,21 @@ fn a_single_server_decides_alone() {
 }
 
 #[test]
+fn replicas_digest_what_they_decide_at_leisure() {
+    let cluster = Cluster::start(3);
+    cluster.propose(cluster.leader(), 0..5000);
+    let blocks = |server: &Server| server.client().blocks().wait_timeout(DEADLINE).unwrap();
+    let list = || -> Vec<_> { cluster.servers.values().map(|s| blocks(s).unwrap()).collect() };
+    eventually("everybody has digested all", || {
+        list().iter().all(|blocks| blocks.last().is_some_and(|block| block.end == 5000))
+    });
+    let lists = list();
+    // More than one that is whole, and the same at all.
+    assert!(lists[0].len() > 2, "{lists:?}");
+    assert!(lists.iter().all(|blocks| *blocks == lists[0]));
+}
+
+#[test]
 fn requests_over_the_port_are_answered_over_the_port() {
     let cluster = Cluster::start(3);
     let server = cluster.server(cluster.a_follower());
