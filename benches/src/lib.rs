@@ -5,7 +5,8 @@
 //! measured, and how each library is set up, is in docs/PERFORMANCE.md.
 //!
 //! [`durable`] is another measurement: commits to a real disk. [`compare`] is what the cores cost,
-//! [`reconfiguration`] how members are changed.
+//! [`reconfiguration`] how members are changed,
+//! [`scale`] how speed depends on servers, entries and proposers.
 
 pub mod cluster;
 pub mod compare;
@@ -21,6 +22,7 @@ pub mod peers;
 pub mod queue;
 pub mod reconfiguration;
 pub mod report;
+pub mod scale;
 pub mod scenario;
 pub mod summary;
 pub mod units;

@@ -12,7 +12,7 @@ use crate::durable::stats::rank;
 use std::time::Duration;
 
 /// How long a measurement may take before it is given up.
-pub(in crate::compare) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What came of a load.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +45,6 @@ impl Outcome {
 }
 
 /// A component did not answer.
-pub(in crate::compare) fn no_answer(what: &str) -> GroupError {
+pub(crate) fn no_answer(what: &str) -> GroupError {
     GroupError(format!("{what}: no answer in {PATIENCE:?}"))
 }

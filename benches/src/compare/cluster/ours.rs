@@ -15,8 +15,6 @@ use omnipaxos_kompact::spawn::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const NODES: [NodeId; 3] = [1, 2, 3];
-
 struct Server<S, P>
 where
     S: Sequence + Send + 'static,
@@ -51,10 +49,22 @@ where
     /// # Errors
     /// [`GroupError`] where one does not start, or there is no leader.
     pub fn start(
+        storage: impl FnMut(NodeId) -> Result<Storage<S, P>, GroupError>,
+    ) -> Result<Self, GroupError> {
+        Self::start_of(3, storage)
+    }
+
+    /// As [`start`](Self::start), of so many servers.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_of(
+        count: u64,
         mut storage: impl FnMut(NodeId) -> Result<Storage<S, P>, GroupError>,
     ) -> Result<Self, GroupError> {
+        let nodes: Vec<NodeId> = (1..=count).collect();
         let mut servers = BTreeMap::new();
-        for pid in NODES {
+        for pid in nodes.iter().copied() {
             let system = system::start()?;
             let config = OmniPaxosConfig::from_config(system.config()).map_err(GroupError::new)?;
             let router = RouterHandle::spawn(&system, pid, config).map_err(GroupError::new)?;
@@ -71,14 +81,14 @@ where
             for (peer, address) in addresses.iter().filter(|(peer, _)| peer != pid) {
                 server.router.set_peer(*peer, *address);
             }
-            let spec = ReplicaSpec::new(1, NODES.to_vec(), storage(*pid)?);
+            let spec = ReplicaSpec::new(1, nodes.clone(), storage(*pid)?);
             let prepared = PreparedReplica::prepare(&server.system, &server.router, spec)
                 .map_err(GroupError::new)?;
             prepared.subscribe(&server.proposer);
             server.replica = Some(prepared.start(&server.system).map_err(GroupError::new)?);
         }
         let mut cluster = Self { servers, leader: 0 };
-        for pid in NODES {
+        for pid in nodes {
             let (leader, told) = promise();
             cluster.tell(pid, Run::Leader(leader))?;
             cluster.leader = told.wait_timeout(PATIENCE).map_err(|_| no_answer("a leader"))?;
@@ -103,7 +113,7 @@ where
         window: u64,
         count: u64,
     ) -> Result<Outcome, GroupError> {
-        let follower = NODES.iter().copied().find(|pid| *pid != self.leader);
+        let follower = self.servers.keys().copied().find(|pid| *pid != self.leader);
         let pid = match at {
             Place::Leader => self.leader,
             Place::Follower => follower.unwrap_or(self.leader),
