@@ -45,9 +45,12 @@ pub(crate) fn rows(seconds: u64, mut done: impl FnMut()) -> Result<Vec<Row>, Gro
     let length = Duration::from_secs(seconds.div_ceil(4));
     let work = format!("a client that never stops, {PAYLOAD} B, {} s", length.as_secs());
     let before = (cluster.round_trips(), cluster.leader_changes()?);
+    let retained = cluster.retained()?;
     let flood = flood::run(cluster.client()?, PAYLOAD, length)?;
+    // Entries that a server lacks which lags behind are in the others' logs.
+    let more = cluster.retained()?.saturating_sub(retained);
     rows.extend(isolated(&work, &cluster, &before, &idle)?);
-    rows.extend(bounded(&work, &flood, cluster.config()?.max_pending));
+    rows.extend(bounded(&work, &flood, cluster.config()?.max_pending, more));
     cluster.stop()?;
     done();
     Ok(rows)
@@ -83,11 +86,12 @@ fn isolated(
     ])
 }
 
-fn bounded(work: &str, flood: &Flood, max_pending: u64) -> Vec<Row> {
+fn bounded(work: &str, flood: &Flood, max_pending: u64, retained: u64) -> Vec<Row> {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    // As much may wait for the replica as for decisions. Up to twice what is kept is in the log: at
-    // the followers it was there before.
-    let bound = mib(2 * max_pending + 2 * KEEP * PAYLOAD as u64);
+    // As much may wait for the replica as for decisions. At the leader entries shared their bytes
+    // before, so that what it keeps anyhow is new as well.
+    let log = (retained + 2 * KEEP) * PAYLOAD as u64;
+    let bound = mib(2 * max_pending + log);
     let grown = format!("{work}: memory");
     let a_second = |count: u64| count as f64 / flood.seconds;
     vec![

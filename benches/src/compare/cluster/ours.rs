@@ -153,6 +153,20 @@ where
         round_trips.fold(RoundTripCounts::default(), |all, of_one| all.and(&of_one.counts()))
     }
 
+    /// Entries in the logs of all servers.
+    ///
+    /// # Errors
+    /// [`GroupError`] where a server does not answer.
+    pub fn retained(&self) -> Result<u64, GroupError> {
+        let replicas = self.servers.values().filter_map(|server| server.replica.as_ref());
+        let retained = |replica: &ReplicaHandle<S, P>| {
+            let status = replica.client().status().wait_timeout(PATIENCE);
+            let status = status.map_err(|_| no_answer("a replica"))?.map_err(GroupError::new)?;
+            Ok(status.log_len - status.first_index)
+        };
+        replicas.map(retained).sum()
+    }
+
     /// Asks the leader.
     ///
     /// # Errors
