@@ -30,7 +30,8 @@ impl Target {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct MigrationConfig {
-    /// Bytes that one request asks for. Lets one record, and one block, through.
+    /// Bytes that one request asks for at the most: less to begin with, and from a donor whose
+    /// answers wait behind each other. Lets one record, and one block, through.
     pub segment_bytes: u64,
     /// Requests on their way to one donor. Two keep it busy unless its link is both fast and long;
     /// what else it sends waits behind their answers.

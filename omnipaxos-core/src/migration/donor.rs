@@ -29,6 +29,16 @@ const BAN: u64 = 16;
 /// How many times that is doubled at the most.
 const BAN_DOUBLINGS: u32 = 8;
 
+/// How many times what a donor is asked for at once is halved, at the most and at first: whatever
+/// else it sends waits behind its answers.
+const HALVINGS: u32 = 2;
+
+/// Ticks that an answer may wait behind others for more to be asked at once.
+const PROMPT: u64 = 1;
+
+/// Ticks that an answer may wait behind others without less being asked at once.
+const LATE: u64 = 2;
+
 /// A request on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Request {
@@ -79,6 +89,9 @@ pub(super) struct Donor {
     patience: u32,
     /// How long segments take at the most, in eighths of a tick; falls slowly.
     latency: Option<u64>,
+    /// The least that an answer has taken, in ticks: the way there and back.
+    way: Option<u64>,
+    halvings: u32,
     bytes: u64,
 }
 
@@ -99,6 +112,8 @@ impl Donor {
             given_up: Vec::new(),
             patience: 0,
             latency: None,
+            way: None,
+            halvings: HALVINGS,
             bytes: 0,
         }
     }
@@ -161,6 +176,12 @@ impl Donor {
         })
     }
 
+    /// What it is asked for at once, where that is `most` bytes at the most: less as long as its
+    /// answers wait behind each other, since that is how long everything else waits that it sends.
+    pub(super) fn at_once(&self, most: u64) -> u64 {
+        (most >> self.halvings).max(1)
+    }
+
     pub(super) fn sent(&mut self, asked: Asked, now: u64) {
         self.in_flight.push(Request { asked, sent: now, overtaken: 0 });
     }
@@ -185,8 +206,15 @@ impl Donor {
             earlier.overtaken += 1;
         }
         let request = self.in_flight.remove(at);
+        let took = now.saturating_sub(request.sent);
+        let way = self.way.map_or(took, |way| way.min(took));
+        self.way = Some(way);
         if matches!(asked, Asked::Segment(_)) {
-            let took = now.saturating_sub(request.sent);
+            match took - way {
+                ..=PROMPT => self.halvings = self.halvings.saturating_sub(1),
+                ..=LATE => {}
+                _ => self.halvings = (self.halvings + 1).min(HALVINGS),
+            }
             let lower = self.latency.map_or(0, |latency| latency - latency / 8 + took);
             self.latency = Some(lower.max(took.saturating_mul(8)));
         }

@@ -231,10 +231,9 @@ impl Migration {
             let mut able: Vec<_> =
                 self.donors.iter().filter(|(_, donor)| self.may_ask(donor)).collect();
             able.sort_by_key(|(pid, donor)| (donor.in_vain(), donor.in_flight().len(), **pid));
-            let entries = self.entries_at_once(left);
             let found = able
                 .iter()
-                .find_map(|(pid, donor)| Some((**pid, self.choose(turn, entries, &free, donor)?)));
+                .find_map(|(pid, donor)| Some((**pid, self.choose(turn, left, &free, donor)?)));
             let Some((donor, range)) = found else { break };
             free.remove(range);
             left = left.saturating_sub(range.len());
@@ -263,7 +262,9 @@ impl Migration {
     }
 
     fn ask_segment(&mut self, donor: NodeId, range: IndexRange) {
-        let max_cost = self.list.max_cost(range, self.config.segment_bytes);
+        let most = self.config.segment_bytes;
+        let most = self.donors.get(&donor).map_or(most, |donor| donor.at_once(most));
+        let max_cost = self.list.max_cost(range, most);
         self.ask(donor, MigrationBody::SegmentRequest(SegmentRequest { range, max_cost }));
     }
 
@@ -316,14 +317,16 @@ impl Migration {
     fn choose(
         &self,
         turn: Option<Turn>,
-        entries: u64,
+        left: u64,
         free: &Ranges,
         donor: &Donor,
     ) -> Option<IndexRange> {
         let held = &donor.holding.as_ref()?.held;
         let all = IndexRange::new(0, u64::MAX);
         let mut parts = free.parts(all).flat_map(|part| held.parts(part));
-        let chunk = |part| self.list.chunk(part, self.config.segment_bytes, entries);
+        let bytes = donor.at_once(self.config.segment_bytes);
+        let entries = self.entries_at_once(left, bytes);
+        let chunk = |part| self.list.chunk(part, bytes, entries);
         let Some(turn) = turn.filter(|_| !self.is_newcomer(donor)) else {
             return parts.find_map(chunk);
         };
@@ -362,9 +365,10 @@ impl Migration {
         cost.checked_div(entries).unwrap_or(GUESSED_COST).max(1)
     }
 
-    /// How many records fit one request, and not more than each donor's share of what is `free`.
-    fn entries_at_once(&self, free: u64) -> u64 {
-        let fit = self.config.segment_bytes / self.each_cost();
+    /// How many records fit a request of so many `bytes`, and not more than each donor's share of
+    /// what is `free`.
+    fn entries_at_once(&self, free: u64, bytes: u64) -> u64 {
+        let fit = bytes / self.each_cost();
         let expected = |donor: &&Donor| donor.holding.is_some() && !donor.gone(self.now);
         let donors = self.donors.values().filter(expected).count() as u64;
         let share = free.div_ceil(donors.max(1)).max(MIN_ENTRIES);
