@@ -34,10 +34,10 @@ const BAN_DOUBLINGS: u32 = 8;
 const HALVINGS: u32 = 2;
 
 /// Ticks that an answer may wait behind others for more to be asked at once.
-const PROMPT: u64 = 1;
+const PROMPT: u64 = 0;
 
 /// Ticks that an answer may wait behind others without less being asked at once.
-const LATE: u64 = 2;
+const LATE: u64 = 1;
 
 /// A request on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +89,8 @@ pub(super) struct Donor {
     patience: u32,
     /// How long segments take at the most, in eighths of a tick; falls slowly.
     latency: Option<u64>,
+    /// How many records these had, in eighths.
+    records: u64,
     /// The least that an answer has taken, in ticks: the way there and back.
     way: Option<u64>,
     halvings: u32,
@@ -112,6 +114,7 @@ impl Donor {
             given_up: Vec::new(),
             patience: 0,
             latency: None,
+            records: 0,
             way: None,
             halvings: HALVINGS,
             bytes: 0,
@@ -144,9 +147,15 @@ impl Donor {
     }
 
     /// Whether it answers promptly, so that it may take over from others.
-    pub(super) fn prompt_latency(&self, now: u64, window: usize) -> Option<u64> {
-        let prompt = self.in_vain() == 0 && self.may_ask(now, window);
-        self.latency.filter(|_| prompt).map(|latency| latency / 8)
+    pub(super) fn is_prompt(&self, now: u64, window: usize) -> bool {
+        self.in_vain() == 0 && self.may_ask(now, window)
+    }
+
+    /// How long a segment of so many records takes at the most; `None` before the first one.
+    pub(super) fn latency_of(&self, records: u64) -> Option<u64> {
+        let latency = self.latency?;
+        let larger = records.saturating_mul(8).div_ceil(self.records.max(1)).max(1);
+        Some((latency / 8).saturating_mul(larger))
     }
 
     /// How much longer `request` may take. One that is late takes as long again, as far as
@@ -209,7 +218,7 @@ impl Donor {
         let took = now.saturating_sub(request.sent);
         let way = self.way.map_or(took, |way| way.min(took));
         self.way = Some(way);
-        if matches!(asked, Asked::Segment(_)) {
+        if let Asked::Segment(range) = asked {
             match took - way {
                 ..=PROMPT => self.halvings = self.halvings.saturating_sub(1),
                 ..=LATE => {}
@@ -217,6 +226,8 @@ impl Donor {
             }
             let lower = self.latency.map_or(0, |latency| latency - latency / 8 + took);
             self.latency = Some(lower.max(took.saturating_mul(8)));
+            let fewer = (self.records - self.records / 8).saturating_add(range.len());
+            self.records = fewer.max(range.len().saturating_mul(8));
         }
         self.revive(now);
         true

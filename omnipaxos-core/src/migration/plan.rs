@@ -385,13 +385,15 @@ impl Migration {
         let next = self.held.missing(self.target.range).iter().next().map(|range| range.from);
         let urgent = |range: IndexRange| left == 0 || next.is_some_and(|next| range.from <= next);
         loop {
-            let thieves = self.donors.iter().filter_map(|(pid, donor)| {
-                let latency = donor.prompt_latency(self.now, self.config.window)?;
-                Some((*pid, latency, &donor.holding.as_ref()?.held))
-            });
-            let found = thieves.into_iter().find_map(|(thief, latency, held)| {
-                let range = self.slowest(thief, held, urgent)?;
-                (range.1 > 2 * (latency + 1)).then_some((thief, range.0))
+            let found = self.donors.iter().find_map(|(thief, donor)| {
+                let held = &donor.holding.as_ref()?.held;
+                if !donor.is_prompt(self.now, self.config.window) {
+                    return None;
+                }
+                let (range, expected) = self.slowest(*thief, held, urgent)?;
+                let latency = donor.latency_of(range.len())?;
+                let faster = expected > latency.saturating_add(1).saturating_mul(2);
+                faster.then_some((*thief, range))
             });
             let Some((thief, range)) = found else { return };
             self.ask_segment(thief, range);

@@ -99,10 +99,7 @@ impl Setting {
         // What a message costs beyond what it says is not known yet.
         let mut pace = 0.5 * half(uplink)? as f64;
         for _ in 0..3 {
-            cluster.tell(LEADER, &Order::Load(pace))?;
-            cluster.pass(WARM_UP)?;
-            let load = share(&mut cluster, uplink, BEFORE)?;
-            pace *= 0.5 / load;
+            pace = halved(&mut cluster, uplink, pace)?;
         }
         Ok(Self { entries, uplink, segment, segments, pace })
     }
@@ -118,11 +115,12 @@ impl Setting {
         let serves = |pid| donors == Donors::All || pid == LEADER;
         let mut cluster =
             Cluster::start(namespaces, &newcomers, self.entries, self.segment, serves)?;
+        cluster.pass(SETTLE * u32::try_from(self.entries).unwrap_or(u32::MAX))?;
+        // How many proposals share a message differs from run to run.
         let per_millisecond = match load {
-            Load::Half => self.pace,
+            Load::Half => halved(&mut cluster, self.uplink, self.pace)?,
             Load::Probe => 1.0,
         };
-        cluster.pass(SETTLE * u32::try_from(self.entries).unwrap_or(u32::MAX))?;
         cluster.tell(LEADER, &Order::Load(per_millisecond))?;
         cluster.pass(WARM_UP)?;
         let load = share(&mut cluster, self.uplink, BEFORE)?;
@@ -208,6 +206,13 @@ impl Setting {
     pub fn patience() -> u64 {
         TICK * TIMEOUT_TICKS
     }
+}
+
+/// The pace with which half of the leader's uplink is loaded, as far as clients at `pace` show.
+fn halved(cluster: &mut Cluster, uplink: u64, pace: f64) -> Result<f64, TcpError> {
+    cluster.tell(LEADER, &Order::Load(pace))?;
+    cluster.pass(WARM_UP)?;
+    Ok(pace * 0.5 / share(cluster, uplink, BEFORE)?)
 }
 
 /// The share of the leader's uplink that is in use, over some time.
