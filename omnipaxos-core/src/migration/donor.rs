@@ -33,11 +33,9 @@ const BAN_DOUBLINGS: u32 = 8;
 /// else it sends waits behind its answers.
 const HALVINGS: u32 = 2;
 
-/// Ticks that an answer may wait behind others for more to be asked at once.
-const PROMPT: u64 = 0;
-
-/// Ticks that an answer may wait behind others without less being asked at once.
-const LATE: u64 = 1;
+/// After so many answers that have taken longer the way there and back counts as a tick longer: it
+/// may have changed, or was taken for too short.
+const AGED: u32 = 256;
 
 /// A request on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +91,8 @@ pub(super) struct Donor {
     records: u64,
     /// The least that an answer has taken, in ticks: the way there and back.
     way: Option<u64>,
+    /// Answers since one took no longer than that.
+    aged: u32,
     halvings: u32,
     bytes: u64,
 }
@@ -116,6 +116,7 @@ impl Donor {
             latency: None,
             records: 0,
             way: None,
+            aged: 0,
             halvings: HALVINGS,
             bytes: 0,
         }
@@ -154,8 +155,8 @@ impl Donor {
     /// How long a segment of so many records takes at the most; `None` before the first one.
     pub(super) fn latency_of(&self, records: u64) -> Option<u64> {
         let latency = self.latency?;
-        let larger = records.saturating_mul(8).div_ceil(self.records.max(1)).max(1);
-        Some((latency / 8).saturating_mul(larger))
+        let (known, asked) = (self.records.max(1), records.saturating_mul(8));
+        Some((latency.saturating_mul(asked.max(known)) / known) / 8)
     }
 
     /// How much longer `request` may take. One that is late takes as long again, as far as
@@ -216,14 +217,11 @@ impl Donor {
         }
         let request = self.in_flight.remove(at);
         let took = now.saturating_sub(request.sent);
-        let way = self.way.map_or(took, |way| way.min(took));
-        self.way = Some(way);
+        // A late answer may be one to an earlier request: the time since this one says little then.
+        if !late {
+            self.measure(asked, took);
+        }
         if let Asked::Segment(range) = asked {
-            match took - way {
-                ..=PROMPT => self.halvings = self.halvings.saturating_sub(1),
-                ..=LATE => {}
-                _ => self.halvings = (self.halvings + 1).min(HALVINGS),
-            }
             let lower = self.latency.map_or(0, |latency| latency - latency / 8 + took);
             self.latency = Some(lower.max(took.saturating_mul(8)));
             let fewer = (self.records - self.records / 8).saturating_add(range.len());
@@ -231,6 +229,31 @@ impl Donor {
         }
         self.revive(now);
         true
+    }
+
+    /// What the time of an answer says about how much may be asked for at once.
+    fn measure(&mut self, asked: Asked, took: u64) {
+        let way = match self.way {
+            Some(way) if way < took => {
+                self.aged += 1;
+                way + u64::from(self.aged / AGED)
+            }
+            _ => took,
+        };
+        if self.way != Some(way) || way == took {
+            self.aged = 0;
+        }
+        self.way = Some(way);
+        if !matches!(asked, Asked::Segment(_)) {
+            return;
+        }
+        // On long ways a part of it is jitter.
+        let (waited, jitter) = (took - way, way / 4);
+        if waited <= jitter {
+            self.halvings = self.halvings.saturating_sub(1);
+        } else if waited > 1 + 2 * jitter {
+            self.halvings = (self.halvings + 1).min(HALVINGS);
+        }
     }
 
     fn revive(&mut self, now: u64) {
@@ -304,6 +327,9 @@ impl Donor {
         self.in_flight.clear();
         self.holding = None;
         self.latency = None;
+        self.records = 0;
+        self.way = None;
+        self.halvings = HALVINGS;
         self.silences = self.silences.max(1);
     }
 

@@ -56,7 +56,7 @@ pub enum Halted {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ProposeError {
-    /// Too many bytes are undecided already: try again once some of them are decided.
+    /// Too many bytes are undecided, or wait to be proposed: try again once some are decided.
     #[error("overloaded: {pending} bytes of proposals wait, the limit is {limit}")]
     Overloaded {
         /// Bytes that wait.

@@ -85,11 +85,11 @@ impl RoundTripCounts {
         self.buckets.iter().sum()
     }
 
-    /// No more than `share` (0 to 1) of the round trips took no longer than this, within an eighth;
-    /// zero where there was none.
+    /// A `share` (0 to 1) of the round trips took no longer than this, within an eighth; zero where
+    /// there was none.
     #[must_use]
     pub fn at(&self, share: f64) -> Duration {
-        let place = (self.replies() as f64 * share).ceil().max(1.0) as u64;
+        let place = (self.replies() as f64 * share.min(1.0)).ceil().max(1.0) as u64;
         let mut below = 0;
         for (number, count) in self.buckets.iter().enumerate() {
             below += count;
@@ -104,8 +104,13 @@ impl RoundTripCounts {
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let before = earlier.buckets.iter().copied().chain(std::iter::repeat(0));
-        let buckets = self.buckets.iter().zip(before).map(|(now, before)| now - before).collect();
-        Self { requests: self.requests - earlier.requests, buckets }
+        let buckets = self
+            .buckets
+            .iter()
+            .zip(before)
+            .map(|(now, before)| now.saturating_sub(before))
+            .collect();
+        Self { requests: self.requests.saturating_sub(earlier.requests), buckets }
     }
 
     /// All of both.
