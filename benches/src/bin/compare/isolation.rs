@@ -8,6 +8,7 @@ use omnipaxos_benches::compare::group::{GroupError, Place};
 use omnipaxos_benches::compare::row::{Goal, Row};
 use omnipaxos_core::storage::{MemorySequence, MemoryState, Storage};
 use omnipaxos_kompact::components::RoundTripCounts;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Bytes of an entry.
@@ -20,6 +21,9 @@ const KEEP: u64 = 16_384;
 /// hold.
 const MESSAGES: u64 = 60_000;
 const MESSAGES_OPEN: u64 = 2048;
+
+/// Between two looks at the lengths of logs.
+const LOOK: Duration = Duration::from_millis(20);
 
 type Servers = Cluster<MemorySequence, MemoryState>;
 
@@ -46,14 +50,31 @@ pub(crate) fn rows(seconds: u64, mut done: impl FnMut()) -> Result<Vec<Row>, Gro
     let work = format!("a client that never stops, {PAYLOAD} B, {} s", length.as_secs());
     let before = (cluster.round_trips(), cluster.leader_changes()?);
     let retained = cluster.retained()?;
-    let flood = flood::run(cluster.client()?, PAYLOAD, length)?;
     // Entries that a server lacks which lags behind are in the others' logs.
-    let more = cluster.retained()?.saturating_sub(retained);
+    let over = AtomicBool::new(false);
+    let (flood, most) = std::thread::scope(|scope| {
+        let looks = scope.spawn(|| most_retained(&cluster, &over));
+        let flood = cluster.client().and_then(|client| flood::run(client, PAYLOAD, length));
+        over.store(true, Ordering::Relaxed);
+        let most = looks.join().map_err(|_| GroupError("nobody looked".to_owned()))?;
+        Ok::<_, GroupError>((flood?, most?))
+    })?;
+    let more = most.saturating_sub(retained);
     rows.extend(isolated(&work, &cluster, &before, &idle)?);
     rows.extend(bounded(&work, &flood, cluster.config()?.max_pending, more));
     cluster.stop()?;
     done();
     Ok(rows)
+}
+
+/// The most entries that the logs of all servers had together, until it is `over`.
+fn most_retained(cluster: &Servers, over: &AtomicBool) -> Result<u64, GroupError> {
+    let mut most = 0;
+    while !over.load(Ordering::Relaxed) {
+        most = most.max(cluster.retained()?);
+        std::thread::sleep(LOOK);
+    }
+    Ok(most)
 }
 
 /// Heartbeats of servers that have nothing else to do.

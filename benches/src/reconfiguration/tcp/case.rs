@@ -66,8 +66,6 @@ pub struct Setting {
     segments: u64,
     /// Proposals a millisecond with which half of the leader's uplink is loaded.
     pace: f64,
-    /// What share of it one more proposal a millisecond loads.
-    each: f64,
 }
 
 /// A run, and when what happened in it.
@@ -98,12 +96,12 @@ impl Setting {
         let log = Preload::new(entries).disk().map_err(RunError::from)?;
         let segments = segments(&log, entries, segment.unwrap_or(default))?;
         let mut cluster = Cluster::start(namespaces, &[], FEW, segment, |_| true)?;
-        // What a message costs beyond what it says is not known yet: fewer proposals share one.
-        let (low, high) = (0.2 * half(uplink)? as f64, 0.4 * half(uplink)? as f64);
-        let least = load_at(&mut cluster, uplink, low)?;
-        let each = (load_at(&mut cluster, uplink, high)? - least) / (high - low);
-        let pace = low + (0.5 - least) / each;
-        Ok(Self { entries, uplink, segment, segments, pace, each })
+        // What a message costs beyond what it says is not known yet.
+        let mut pace = 0.5 * half(uplink)? as f64;
+        for _ in 0..3 {
+            pace = halved(&mut cluster, uplink, pace)?;
+        }
+        Ok(Self { entries, uplink, segment, segments, pace })
     }
 
     /// Makes the change once.
@@ -120,10 +118,7 @@ impl Setting {
         cluster.pass(SETTLE * u32::try_from(self.entries).unwrap_or(u32::MAX))?;
         // How many proposals share a message differs from run to run.
         let per_millisecond = match load {
-            Load::Half => {
-                let load = load_at(&mut cluster, self.uplink, self.pace)?;
-                self.pace + (0.5 - load) / self.each
-            }
+            Load::Half => halved(&mut cluster, self.uplink, self.pace)?,
             Load::Probe => 1.0,
         };
         cluster.tell(LEADER, &Order::Load(per_millisecond))?;
@@ -213,11 +208,11 @@ impl Setting {
     }
 }
 
-/// What share of the leader's uplink is loaded with clients at this pace.
-fn load_at(cluster: &mut Cluster, uplink: u64, pace: f64) -> Result<f64, TcpError> {
+/// The pace with which half of the leader's uplink is loaded, as far as clients at `pace` show.
+fn halved(cluster: &mut Cluster, uplink: u64, pace: f64) -> Result<f64, TcpError> {
     cluster.tell(LEADER, &Order::Load(pace))?;
     cluster.pass(WARM_UP)?;
-    Ok(share(cluster, uplink, BEFORE)?)
+    Ok(pace * 0.5 / share(cluster, uplink, BEFORE)?)
 }
 
 /// The share of the leader's uplink that is in use, over some time.
