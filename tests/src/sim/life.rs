@@ -233,7 +233,14 @@ impl Sim {
         self.log.line(self.now, format_args!("{} stops {config_id}", who.pid));
         self.output(slot, config_id);
         let Some(process) = self.servers[slot].process.as_mut() else { return };
-        process.nodes.remove(&config_id);
+        if let Some(mut node) = process.nodes.remove(&config_id) {
+            // Its storage may be opened again: log and state go to the disk together before.
+            let ended = node.flushing.take().map(|flush| (flush.id(), flush.run()));
+            if let Some((id, result)) = node.ended.take().or(ended) {
+                let _ = node.paxos.finish_flush(id, result);
+            }
+            drop(node.paxos.get_outgoing_msgs());
+        }
         // One that has waited long enough goes without the rest of its log.
         let gives_up =
             process.life.is_retired() && !self.servers[slot].disks[&config_id].medium().is_sealed();
