@@ -72,7 +72,8 @@ pub struct Records {
     inner: Option<Arc<Inner>>,
 }
 
-/// A record alone, and entries of one proposer, are kept in place: one allocation for all of it.
+/// A record alone, and the identities of one proposer, are kept in place: no allocation of their
+/// own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Inner {
     entries: SmallVec<[Entry; 1]>,
