@@ -139,6 +139,7 @@ pub mod network;
 pub mod ports;
 pub mod server;
 pub mod spawn;
+pub mod timer;
 pub mod wire;
 
 /// The README's example compiles and runs.

@@ -10,6 +10,7 @@
 
 use crate::chunks::EverlastingChunks;
 use crate::config::{ConfigError, OmniPaxosConfig};
+use crate::timer::install_sleeping_timer;
 use kompact::prelude::{BufferConfig, DeadletterBox, KompactConfig, KompactSystem};
 use kompact_net::NetworkConfig;
 use std::net::SocketAddr;
@@ -57,6 +58,7 @@ pub fn kompact_config(listen: SocketAddr, toml: &str) -> Result<KompactConfig, C
     kompact.load_config_str(toml);
     let network = network_config(listen, &config);
     kompact.system_components(DeadletterBox::new, network.build());
+    install_sleeping_timer(&mut kompact);
     Ok(kompact)
 }
 
