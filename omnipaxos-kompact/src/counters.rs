@@ -78,6 +78,7 @@ const REASONS: usize = DropReason::ALL.len();
 struct Values {
     sent: AtomicU64,
     sent_bytes: AtomicU64,
+    shared: AtomicU64,
     received: AtomicU64,
     dropped: [AtomicU64; REASONS],
 }
@@ -101,6 +102,12 @@ impl Counters {
         self.values.sent_bytes.load(Ordering::Relaxed)
     }
 
+    /// Packets whose entries were encoded for another receiver already.
+    #[must_use]
+    pub fn shared(&self) -> u64 {
+        self.values.shared.load(Ordering::Relaxed)
+    }
+
     /// Packets handed to an election or a replica.
     #[must_use]
     pub fn received(&self) -> u64 {
@@ -116,6 +123,10 @@ impl Counters {
     pub(crate) fn count_sent(&self, bytes: usize) {
         self.values.sent.fetch_add(1, Ordering::Relaxed);
         self.values.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_shared(&self, packets: u64) {
+        self.values.shared.fetch_add(packets, Ordering::Relaxed);
     }
 
     pub(crate) fn count_received(&self) {

@@ -3,10 +3,10 @@
 //! | port | provided by | required by | indications | requests |
 //! |---|---|---|---|---|
 //! | [`LeaderElectionPort`] | leader election | replica | [`Leader`] | [`ElectionRequest`] |
-//! | [`HeartbeatPort`] | router | leader election | [`LinkIndication`] | [`HeartbeatMessage`] |
-//! | [`PaxosPort`] | router | replica | [`LinkIndication`] | [`Message`] |
-//! | [`IdentityPort`] | router | identity component | [`LinkIndication`] | [`IdentityMessage`] |
-//! | [`ServerPort`] | router | server component | [`LinkIndication`] | [`ServerMail`] |
+//! | [`HeartbeatPort`] | router | leader election | [`LinkIndication`] | [`HeartbeatMessage`]s |
+//! | [`PaxosPort`] | router | replica | [`LinkIndication`] | [`Message`]s |
+//! | [`IdentityPort`] | router | identity component | [`LinkIndication`] | [`IdentityMessage`]s |
+//! | [`ServerPort`] | router | server component | [`LinkIndication`] | [`ServerMail`]s |
 //! | [`RouterEventPort`] | router | whoever starts replicas | [`RouterEvent`] | none |
 //! | [`DecidedPort`] | replica | the user | [`ReplicaEvent`] | [`ReplicaRequest`] |
 //!
@@ -68,11 +68,14 @@ pub enum LinkIndication<M> {
 }
 
 /// Joins the router and those that exchange messages `M` with other servers.
+///
+/// A request is messages that go out together, in this order: what several of them say in the same
+/// words to different receivers is encoded once.
 pub struct LinkPort<M>(PhantomData<M>);
 
 impl<M: Clone + Debug + Send + 'static> Port for LinkPort<M> {
     type Indication = LinkIndication<M>;
-    type Request = M;
+    type Request = Vec<M>;
 }
 
 /// Joins the router and elections.

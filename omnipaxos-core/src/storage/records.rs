@@ -175,6 +175,17 @@ impl Records {
         self.inner.as_ref().map_or(&[], |inner| &inner.runs)
     }
 
+    /// Whether these are the very records of `other`, in the same memory; equal ones that were made
+    /// apart are not. Takes no longer for more records.
+    #[must_use]
+    pub fn is_shared_with(&self, other: &Records) -> bool {
+        match (&self.inner, &other.inner) {
+            (Some(inner), Some(other)) => Arc::ptr_eq(inner, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// The StopSign, when there is one: it is the last entry.
     #[must_use]
     pub fn stop_sign(&self) -> Option<&super::StopSign> {

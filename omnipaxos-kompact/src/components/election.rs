@@ -102,11 +102,14 @@ impl LeaderElectionComponent {
     }
 
     fn emit(&mut self, leader: Option<Leader>) {
-        for message in self.election.get_outgoing_msgs() {
+        let messages = self.election.get_outgoing_msgs();
+        for message in &messages {
             if let Heartbeat::Request { round } = message.body {
                 self.clock.request(round, Instant::now());
             }
-            self.network.trigger(message);
+        }
+        if !messages.is_empty() {
+            self.network.trigger(messages);
         }
         if let Some(leader) = leader {
             info!(

@@ -175,7 +175,7 @@ impl ServerComponent {
 
     fn handle_driver(&mut self, message: FromDriver) {
         match message {
-            FromDriver::Send(mail) => self.network.trigger(mail),
+            FromDriver::Send(mail) => self.network.trigger(vec![mail]),
             FromDriver::Indicate(event) => self.log.trigger(event),
             FromDriver::Begin(cursor) => {
                 self.stream.begin(cursor);

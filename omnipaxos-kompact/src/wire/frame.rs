@@ -1,20 +1,16 @@
 //! Packets on their way out and in.
 
-use super::records::RecordsHead;
 use super::{
-    ClusterId, ENVELOPE_BYTES, EncodeError, Envelope, Kind, Limits, MAX_PACKET_BYTES,
+    Burst, ClusterId, ENVELOPE_BYTES, EncodeError, Envelope, Kind, Limits, MAX_PACKET_BYTES,
     PROTOCOL_VERSION, Packet, SERVER_LIMIT, ServerPacket, ServerTalk, Storages, WireError,
-    decode_body, decode_records, decode_within, encode_onto, envelope_config, no_rest,
+    decode_body, decode_records, decode_within, envelope_config, no_rest,
 };
-use crate::identity::{IdentityMessage, StorageId};
+use crate::identity::IdentityMessage;
 use bytes::{Buf, BufMut, Bytes};
 use omnipaxos_core::leader_election::HeartbeatMessage;
 use omnipaxos_core::paxos::Message;
 use omnipaxos_core::storage::{Entry, Records};
 use std::net::SocketAddr;
-
-/// Capacity for a head without entries; others grow.
-const HEAD_GUESS: usize = 128;
 
 /// An encoded packet. Payloads are still those of the log: they are copied only once, into the
 /// buffer that goes to the network.
@@ -27,7 +23,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Encodes `packet` for a server of cluster `cluster_id`, to go between `storages`.
+    /// Encodes `packet` for a server of cluster `cluster_id`, to go between `storages`. Those that
+    /// go out together are encoded by one [`Burst`].
     ///
     /// # Errors
     /// [`EncodeError`] where it does not fit a packet.
@@ -36,53 +33,14 @@ impl Frame {
         storages: Storages,
         packet: Packet,
     ) -> Result<Self, EncodeError> {
-        let kind = packet.kind().to_byte();
-        let envelope = |config_id, from, to| Envelope {
-            version: PROTOCOL_VERSION,
-            kind,
-            cluster_id,
-            config_id,
-            from,
-            to,
-            from_storage: storages.from.get(),
-            to_storage: storages.to.map_or(0, StorageId::get),
-            head_len: 0,
-            blob_len: 0,
-        };
-        let mut head = Vec::with_capacity(HEAD_GUESS);
-        match packet {
-            Packet::Paxos(mut message) => {
-                let records = message.take_records();
-                encode_onto(&mut head, &message.body)?;
-                let blob_len = encode_records(&mut head, records.as_ref())?;
-                let envelope = envelope(message.config_id, message.from, message.to);
-                Self::assemble(envelope, head, records, blob_len)
-            }
-            Packet::Heartbeat(message) => {
-                encode_onto(&mut head, &message.body)?;
-                let envelope = envelope(message.config_id, message.from, message.to);
-                Self::assemble(envelope, head, None, 0)
-            }
-            Packet::Identity(message) => {
-                encode_onto(&mut head, &message.body)?;
-                let envelope = envelope(message.config_id, message.from, message.to);
-                Self::assemble(envelope, head, None, 0)
-            }
-            Packet::Server(mut packet) => {
-                let records = packet.talk.take_records();
-                encode_onto(&mut head, &(packet.address, &packet.talk))?;
-                let blob_len = encode_records(&mut head, records.as_ref())?;
-                let envelope = envelope(0, packet.from, packet.to);
-                Self::assemble(envelope, head, records, blob_len)
-            }
-        }
+        Burst::new(cluster_id).encode(storages, packet)
     }
 
     /// Completes an envelope with the lengths of what it holds.
-    fn assemble(
+    pub(super) fn assemble(
         mut envelope: Envelope,
-        head: Vec<u8>,
-        records: Option<Records>,
+        head: Bytes,
+        records: Records,
         blob_len: u64,
     ) -> Result<Self, EncodeError> {
         let bytes = (ENVELOPE_BYTES + head.len()) as u64 + blob_len;
@@ -95,12 +53,7 @@ impl Frame {
             return Err(too_long);
         }
         (envelope.head_len, envelope.blob_len) = (head_len, blob_len);
-        Ok(Self {
-            envelope: envelope.to_bytes()?,
-            head: Bytes::from(head),
-            records: records.unwrap_or_default(),
-            blob_len: blob_len as usize,
-        })
+        Ok(Self { envelope: envelope.to_bytes()?, head, records, blob_len: blob_len as usize })
     }
 
     /// Bytes of the packet, exactly.
@@ -236,18 +189,6 @@ impl Incoming {
             }
         }
     }
-}
-
-/// Appends the head of a message's records, where it is of a kind that has some; returns the bytes
-/// of their payloads.
-fn encode_records(head: &mut Vec<u8>, records: Option<&Records>) -> Result<u64, EncodeError> {
-    let Some(records) = records else {
-        return Ok(0);
-    };
-    let (records_head, blob_len) =
-        RecordsHead::of(records).ok_or(EncodeError::TooLong { bytes: u64::MAX })?;
-    encode_onto(head, &records_head)?;
-    Ok(blob_len)
 }
 
 /// The records of a message, of which `in_head` came with its head: none, where it is of a kind

@@ -16,6 +16,7 @@
 //!
 //! Architecture invariant: no other module names bincode, and no input makes this one panic.
 
+mod burst;
 mod codec;
 mod frame;
 mod members;
@@ -27,6 +28,7 @@ pub(crate) mod stored;
 #[cfg(test)]
 mod tests;
 
+pub use burst::Burst;
 pub use codec::WireCodec;
 pub use frame::{Frame, Incoming};
 pub use members::{Member, decode_members, encode_members};

@@ -56,6 +56,16 @@ fn records_need_an_identity_for_each_entry() {
 }
 
 #[test]
+fn only_clones_share_their_records() {
+    let records = || Records::new(vec![entry("a"), entry("b")], vec![run(1, 1, 2)]).unwrap();
+    let one = records();
+    assert!(one.is_shared_with(&one.clone()) && one.is_shared_with(&one.slice(0, 2)));
+    assert!(!one.is_shared_with(&records()) && !one.is_shared_with(&one.slice(0, 1)));
+    assert!(!one.is_shared_with(&Records::default()));
+    assert!(Records::default().is_shared_with(&Records::default()));
+}
+
+#[test]
 fn records_need_possible_identities() {
     let impossible = [
         run(1, 1, 0),

@@ -138,7 +138,7 @@ impl IdentityComponent {
 
     fn work(&mut self, output: Output) {
         match output {
-            Output::Send(message) => self.network.trigger(message),
+            Output::Send(message) => self.network.trigger(vec![message]),
             Output::Record(pid, binding) => {
                 let recorded = match &self.recorder {
                     Some(recorder) => recorder.record(pid, binding),

@@ -249,8 +249,9 @@ where
 
     fn send(&mut self) {
         if let Some(paxos) = &mut self.paxos {
-            for message in paxos.take_sendable() {
-                self.network.trigger(message);
+            let messages = paxos.take_sendable();
+            if !messages.is_empty() {
+                self.network.trigger(messages);
             }
         }
     }

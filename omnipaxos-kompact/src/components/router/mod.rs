@@ -11,7 +11,7 @@ use crate::identity::{Admission, StorageId};
 use crate::network::buffer_config;
 use crate::ports::{LinkIndication, LinkPort, RouterEvent, RouterEventPort};
 use crate::wire::{
-    ClusterId, EncodeError, Envelope, Frame, Incoming, Storages, WireCodec, WireError,
+    Burst, ClusterId, EncodeError, Envelope, Frame, Incoming, Storages, WireCodec, WireError,
 };
 use kompact::prelude::*;
 use kompact_net::{NetworkStatus, NetworkStatusPort};
@@ -169,7 +169,7 @@ impl<L: Lane> Router<L> {
         Some(Storages { from, to: Some(*open.get(&to)?) })
     }
 
-    fn send(&mut self, message: L::Message) {
+    fn send(&mut self, message: L::Message, burst: &mut Burst) {
         let (config_id, to) = (L::config_id(&message), L::receiver(&message));
         let address = L::address(&message);
         if address.is_none() && !self.peers.knows(to) {
@@ -181,7 +181,7 @@ impl<L: Lane> Router<L> {
             self.drop_packet(DropReason::Closed, to, &why);
             return;
         };
-        match Frame::encode(self.options.config.cluster_id, storages, L::pack(message)) {
+        match burst.encode(storages, L::pack(message)) {
             Ok(frame) => match address {
                 None => self.send_frame(to, frame),
                 Some(address) => self.send_to_stranger(address, to, frame),
@@ -440,8 +440,12 @@ impl<L: Lane> Actor for Router<L> {
 }
 
 impl<L: Lane> Provide<LinkPort<L::Message>> for Router<L> {
-    fn handle(&mut self, message: L::Message) -> HandlerResult {
-        self.send(message);
+    fn handle(&mut self, messages: Vec<L::Message>) -> HandlerResult {
+        let mut burst = Burst::new(self.options.config.cluster_id);
+        for message in messages {
+            self.send(message, &mut burst);
+        }
+        self.counters.count_shared(burst.shared());
         Handled::OK
     }
 }

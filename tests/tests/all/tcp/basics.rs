@@ -26,6 +26,23 @@ fn proposals_at_the_leader_are_decided_at_all_servers() {
 }
 
 #[test]
+fn accepts_are_encoded_once_for_all_followers_in_step() {
+    let cluster = Cluster::start(3);
+    let server = cluster.server(cluster.leader());
+    let shared = || server.router.paxos_counters().shared();
+    let before = shared();
+    // Each of them goes to whoever is in sync; the others get there.
+    let mut proposed = 0;
+    eventually("entries shared by two followers", || {
+        decided(server.client().propose(payload(proposed)));
+        proposed += 1;
+        shared() >= before + 10
+    });
+    let sent = server.router.paxos_counters().sent();
+    assert!(shared() <= sent / 2, "{} of {sent}", shared());
+}
+
+#[test]
 fn proposals_at_a_follower_are_decided_in_its_order() {
     let cluster = Cluster::start(3);
     cluster.propose(cluster.a_follower(), 0..500);

@@ -67,7 +67,7 @@ impl ComponentLifecycle for Talker {
         if self.talks {
             let pause = Duration::from_millis(20);
             self.schedule_periodic(pause, pause, |this, _| {
-                this.port.trigger(learn(0, 10));
+                this.port.trigger(vec![learn(0, 10)]);
                 Handled::OK
             });
         }
@@ -79,7 +79,7 @@ impl Actor for Talker {
     type Message = Message;
 
     fn receive_local(&mut self, message: Message) -> HandlerResult {
-        self.port.trigger(message);
+        self.port.trigger(vec![message]);
         Handled::OK
     }
 
