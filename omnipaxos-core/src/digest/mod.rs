@@ -115,20 +115,37 @@ fn link(chain: Digest, block: &Block) -> Digest {
     Digest(*hasher.finalize().as_bytes())
 }
 
+/// Bytes that are hashed together: so many that the hash works on several chunks of them at once.
+const GATHERED: usize = 16 << 10;
+
 /// A block that may still grow.
 #[derive(Clone, Debug)]
 struct Open {
     hasher: blake3::Hasher,
+    /// What `hasher` has not seen yet. Small pieces one by one would take four times as long.
+    gathered: Vec<u8>,
     count: u64,
     cost: u64,
 }
 
 impl Open {
     fn new(config_id: ConfigId, start: u64) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("omnipaxos 1 block");
-        hasher.update(&config_id.to_le_bytes());
-        hasher.update(&start.to_le_bytes());
-        Self { hasher, count: 0, cost: 0 }
+        Self::with(Vec::new(), config_id, start)
+    }
+
+    /// As `new`, in the memory of `gathered`, which is empty.
+    fn with(gathered: Vec<u8>, config_id: ConfigId, start: u64) -> Self {
+        let hasher = blake3::Hasher::new_derive_key("omnipaxos 1 block");
+        let mut open = Self { hasher, gathered, count: 0, cost: 0 };
+        open.numbers(&[config_id, start]);
+        open
+    }
+
+    /// The block that follows, which starts at `start`; takes over the memory.
+    fn next(&mut self, config_id: ConfigId, start: u64) {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.clear();
+        *self = Self::with(gathered, config_id, start);
     }
 
     fn add(&mut self, id: ProposalId, entry: &Entry) {
@@ -164,7 +181,7 @@ impl Open {
                 match digest {
                     Some(digest) => {
                         self.numbers(&[1]);
-                        self.hasher.update(&digest.0);
+                        self.gather(&digest.0);
                     }
                     None => self.numbers(&[0]),
                 }
@@ -178,17 +195,36 @@ impl Open {
 
     fn numbers(&mut self, numbers: &[u64]) {
         for number in numbers {
-            self.hasher.update(&number.to_le_bytes());
+            self.gathered.extend_from_slice(&number.to_le_bytes());
         }
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.numbers(&[bytes.len() as u64]);
-        self.hasher.update(bytes);
+        self.gather(bytes);
+    }
+
+    fn gather(&mut self, mut bytes: &[u8]) {
+        while self.gathered.len() + bytes.len() >= GATHERED {
+            if self.gathered.is_empty() {
+                let (whole, rest) = bytes.split_at(bytes.len() / GATHERED * GATHERED);
+                self.hasher.update(whole);
+                bytes = rest;
+            } else {
+                let (fill, rest) = bytes.split_at(GATHERED.saturating_sub(self.gathered.len()));
+                self.gathered.extend_from_slice(fill);
+                self.hasher.update(&self.gathered);
+                self.gathered.clear();
+                bytes = rest;
+            }
+        }
+        self.gathered.extend_from_slice(bytes);
     }
 
     fn digest(&self) -> Digest {
-        Digest(*self.hasher.finalize().as_bytes())
+        let mut hasher = self.hasher.clone();
+        hasher.update(&self.gathered);
+        Digest(*hasher.finalize().as_bytes())
     }
 }
 
@@ -321,7 +357,7 @@ impl BlockDigests {
         if let Some(block) = self.open_block() {
             self.chain = link(self.chain, &block);
             self.closed.push(block);
-            self.open = Open::new(self.config_id, block.end);
+            self.open.next(self.config_id, block.end);
         }
     }
 }

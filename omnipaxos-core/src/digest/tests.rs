@@ -1,6 +1,6 @@
 use super::{
-    Anchor, BLOCK_COST, BLOCK_ENTRIES, Block, BlockDigests, Digest, block_digest, chain_digest,
-    check_blocks, chunk_digest, snapshot_digest,
+    Anchor, BLOCK_COST, BLOCK_ENTRIES, Block, BlockDigests, Digest, GATHERED, block_digest,
+    chain_digest, check_blocks, chunk_digest, snapshot_digest,
 };
 use crate::ballot::{Ballot, Leader};
 use crate::storage::{Entry, ProposalId, Records, RecordsBuilder, StopSign};
@@ -222,4 +222,27 @@ fn the_format_does_not_change() {
     assert_eq!(anchor.end, 2);
     let known = "2dd88c48e25375f9c94c4948f1ddb9f09b68ee222e71b1af8cdb84aa76eb3717";
     assert_eq!(anchor.digest.to_string(), known);
+}
+
+/// However the bytes of records are gathered for the hash, it sees one string of them.
+#[test]
+fn a_digest_is_the_hash_of_all_bytes_in_a_row() {
+    let large = GATHERED;
+    let sizes = [0, 1, 255, large - 41, large - 40, large - 1, large, large + 1, 5 * large + 7, 3];
+    for start in 0..sizes.len() {
+        let records = of_sizes(&sizes[start..]);
+        let mut bytes = Vec::new();
+        let mut numbers = |numbers: &[u64], data: &[u8]| {
+            numbers.iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
+            bytes.extend_from_slice(data);
+        };
+        numbers(&[1, 9], b"");
+        for (id, entry) in records.iter() {
+            let Entry::Normal(data) = entry else { panic!("a StopSign") };
+            let head = [id.proposer, id.session, id.number, 0, data.len() as u64];
+            numbers(&head, data);
+        }
+        let hash = blake3::derive_key("omnipaxos 1 block", &bytes);
+        assert_eq!(block_digest(1, 9, records.iter()), Digest(hash), "from {start} on");
+    }
 }

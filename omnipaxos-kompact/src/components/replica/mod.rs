@@ -29,6 +29,7 @@ use omnipaxos_core::paxos::{CatchUp, DecidedEntries, Halted, Paxos, RecoveryStag
 use omnipaxos_core::storage::{
     ConfigId, Entry, FlushId, PaxosState, Sequence, StopSign, Storage, StorageError,
 };
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use waiters::Waiters;
@@ -39,9 +40,9 @@ const BATCHES_PER_DRAIN: u32 = 8;
 /// Flushes that may follow one another within one drain.
 const FLUSHES_PER_DRAIN: u32 = 8;
 
-/// Bytes of the log that are hashed in one tick: little enough to be no burden where all of it has
-/// to be read again after a restart.
-const DIGEST_BYTES: u64 = 256 << 10;
+/// Bytes of the log that are hashed in one tick: at first, and at most while that is not enough to
+/// keep up with what is decided. The latter takes about a millisecond.
+const DIGEST_BYTES: RangeInclusive<u64> = 256 << 10..=2 << 20;
 
 /// How a replica component runs its replica.
 #[derive(Clone, Debug)]
@@ -79,6 +80,8 @@ where
     /// The attempt in which a proposal was refused last, and why.
     refused: Option<(u64, ProposalFailure)>,
     drain_is_scheduled: bool,
+    /// How much of the log is hashed in the next tick.
+    digest_bytes: u64,
     /// Where the indications of decided entries have come to.
     next_index: u64,
     promised: Ballot,
@@ -120,6 +123,7 @@ where
             outcomes: None,
             refused: None,
             drain_is_scheduled: false,
+            digest_bytes: *DIGEST_BYTES.start(),
             next_index: read_from.unwrap_or_else(|| paxos.first_index()),
             promised: paxos.promised(),
             prepared: Ballot::default(),
@@ -190,7 +194,10 @@ where
             if let Some(paxos) = &mut this.paxos {
                 paxos.tick();
                 // So that a reconfiguration does not wait for it.
-                let _ = paxos.digest(DIGEST_BYTES);
+                this.digest_bytes = match paxos.digest(this.digest_bytes) {
+                    true => *DIGEST_BYTES.start(),
+                    false => (this.digest_bytes * 2).min(*DIGEST_BYTES.end()),
+                };
                 this.schedule_tick();
                 this.mark_dirty();
             }
