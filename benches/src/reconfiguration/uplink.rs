@@ -28,13 +28,12 @@ impl Sent {
         self.replication + self.change
     }
 
-    /// What was sent since `before`.
+    /// What was sent since `before`. Where `change` is counted when it is handed over, a part of it
+    /// may still wait, so that the rest is less than it was.
     #[must_use]
     pub fn since(self, before: Self) -> Self {
-        Self {
-            replication: self.replication - before.replication,
-            change: self.change - before.change,
-        }
+        let change = self.change - before.change;
+        Self { replication: (self.total() - before.total()).saturating_sub(change), change }
     }
 }
 
@@ -78,6 +77,13 @@ impl Uplink {
 mod tests {
     use super::{Purpose, Sent, Uplink};
     use crate::reconfiguration::agenda::SECOND;
+
+    #[test]
+    fn what_waits_to_be_sent_is_not_taken_for_less_than_nothing() {
+        let sent = |replication, change| Sent { replication, change };
+        assert_eq!(sent(30, 50).since(sent(10, 20)), sent(20, 30));
+        assert_eq!(sent(0, 50).since(sent(10, 20)), sent(0, 30));
+    }
 
     #[test]
     fn messages_wait_for_each_other() {

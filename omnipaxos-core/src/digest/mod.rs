@@ -22,10 +22,10 @@ use std::hash::{Hash, Hasher};
 use thiserror::Error;
 
 /// The most records in one block.
-pub const BLOCK_ENTRIES: u64 = 4096;
+pub const BLOCK_ENTRIES: u64 = 2048;
 
 /// The most that a block costs (see [`Entry::cost`]), in bytes, unless it is a single record.
-pub const BLOCK_COST: u64 = 64 << 10;
+pub const BLOCK_COST: u64 = 32 << 10;
 
 /// Bytes in each chunk of a snapshot but the last one.
 pub const SNAPSHOT_CHUNK: u64 = 256 << 10;

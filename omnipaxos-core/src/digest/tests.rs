@@ -41,7 +41,7 @@ fn digests(records: &Records) -> BlockDigests {
 fn blocks_end_by_count_by_cost_and_before_a_stop_sign() {
     let small = digests(&of_sizes(&vec![0; 2 * BLOCK_ENTRIES as usize + 1]));
     let ends: Vec<u64> = small.blocks().iter().map(|block| block.end).collect();
-    assert_eq!(ends, [4096, 8192, 8193]);
+    assert_eq!(ends, [2048, 4096, 4097]);
     assert_eq!(small.closed().len(), 2);
 
     let half = (BLOCK_COST / 2 - 16) as usize;

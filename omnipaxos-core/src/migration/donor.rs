@@ -31,7 +31,7 @@ const BAN_DOUBLINGS: u32 = 8;
 
 /// How many times what a donor is asked for at once is halved, at the most and at first: whatever
 /// else it sends waits behind its answers.
-const HALVINGS: u32 = 2;
+const HALVINGS: u32 = 3;
 
 /// After so many answers that have taken longer the way there and back counts as a tick longer: it
 /// may have changed, or was taken for too short.

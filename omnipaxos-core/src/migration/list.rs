@@ -8,7 +8,7 @@ use crate::digest::{Anchor, Block, block_digest, chain_digest, check_blocks};
 use crate::storage::{ConfigId, Records};
 
 /// Blocks in a stripe.
-const STRIPE_BLOCKS: usize = 4;
+const STRIPE_BLOCKS: usize = 8;
 
 /// What is known of the blocks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

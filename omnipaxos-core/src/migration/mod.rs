@@ -19,7 +19,7 @@
 //!
 //! Records are handed out as soon as they are believed, in any order of their indexes: the planner
 //! holds no payload. It holds a few ranges, the requests on their way, and 48 bytes for each block
-//! (64 KiB or 4096 records). It knows no clock and no dice: the same inputs give the same outputs.
+//! (32 KiB or 2048 records). It knows no clock and no dice: the same inputs give the same outputs.
 //! After a crash a new one is made from what is on disk, and nothing that is there is fetched
 //! again.
 //!
