@@ -96,7 +96,7 @@ impl<P: Entry> OmniPaxosGroup<P> {
             let mut quiet = true;
             for at in 0..self.replicas.len() {
                 self.replicas[at].take_outgoing_messages(&mut self.buffer);
-                for message in std::mem::take(&mut self.buffer) {
+                for message in self.buffer.drain(..) {
                     quiet = false;
                     self.replicas[message.get_receiver() as usize - 1].handle_incoming(message);
                 }

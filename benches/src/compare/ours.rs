@@ -4,7 +4,7 @@ use super::group::{Group, GroupError, Place};
 use super::trims::Trim;
 use bytes::Bytes;
 use omnipaxos_core::leader_election::{Ballot, Leader};
-use omnipaxos_core::paxos::{Paxos, PaxosConfig};
+use omnipaxos_core::paxos::{Message, Paxos, PaxosConfig};
 use omnipaxos_core::storage::{MemorySequence, MemoryState, Storage};
 
 /// One server.
@@ -14,6 +14,7 @@ pub(super) type Replica = Paxos<MemorySequence, MemoryState>;
 pub struct OurGroup {
     replicas: Vec<Replica>,
     decided: Vec<u64>,
+    buffer: Vec<Message>,
 }
 
 impl OurGroup {
@@ -29,7 +30,7 @@ impl OurGroup {
         };
         let replicas: Result<Vec<_>, _> = (1..=servers).map(replica).collect();
         let replicas = replicas.map_err(GroupError::new)?;
-        let mut group = Self { decided: vec![0; replicas.len()], replicas };
+        let mut group = Self { decided: vec![0; replicas.len()], replicas, buffer: Vec::new() };
         let leader = Leader { ballot: Ballot { n: 1, priority: 0, pid: 1 } };
         for replica in &mut group.replicas {
             replica.handle_leader(leader);
@@ -57,14 +58,15 @@ impl Group for OurGroup {
         loop {
             let mut quiet = true;
             for at in 0..self.replicas.len() {
-                for message in self.replicas[at].get_outgoing_msgs() {
+                self.replicas[at].append_outgoing_msgs(&mut self.buffer);
+                for message in self.buffer.drain(..) {
                     quiet = false;
                     let to = &mut self.replicas[message.to as usize - 1];
                     to.handle_message(message).map_err(GroupError::new)?;
                 }
                 let replica = &mut self.replicas[at];
-                self.decided[at] += replica.get_decided_entries().len() as u64;
-                drop(replica.take_outcomes());
+                self.decided[at] += replica.take_decided_records(u64::MAX).records.len();
+                drop(replica.drain_outcomes());
             }
             if quiet {
                 return Ok(());

@@ -10,7 +10,8 @@ use crate::ballot::{Ballot, NodeId};
 use crate::storage::{Entry, PaxosState, Sequence};
 
 impl<S: Sequence, P: PaxosState> Paxos<S, P> {
-    pub(super) fn dispatch(&mut self, from: NodeId, body: &Body) -> Result<(), Fault> {
+    #[inline]
+    pub(super) fn dispatch(&mut self, from: NodeId, body: &mut Body) -> Result<(), Fault> {
         match body {
             Body::Prepare(m) if m.n.pid == from => self.on_prepare(m),
             Body::AcceptSync(m) if m.n.pid == from => {
@@ -56,6 +57,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
 
     /// Hands a message of leader `n` to the follower, unless `n` has to be refused (R4). A leader
     /// that hears of a higher round follows.
+    #[inline]
     fn following(
         &mut self,
         n: Ballot,
@@ -79,6 +81,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
 
     /// Hands a message that answers leader `n` to that leader. One that answers an earlier
     /// leadership is late; one for another server's is impossible.
+    #[inline]
     fn leading(
         &mut self,
         n: Ballot,

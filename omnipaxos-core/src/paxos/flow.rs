@@ -34,10 +34,12 @@ impl Flow {
         }
     }
 
+    #[inline]
     pub(super) fn next(&self) -> u64 {
         self.next
     }
 
+    #[inline]
     pub(super) fn acked(&self) -> u64 {
         self.acked
     }
@@ -47,16 +49,19 @@ impl Flow {
     }
 
     /// Whether something was sent that is not confirmed.
+    #[inline]
     pub(super) fn waits(&self) -> bool {
         !self.frames.is_empty()
     }
 
     /// Whether another frame may go. A window always lets one frame through.
+    #[inline]
     pub(super) fn may_send(&self, window: u64) -> bool {
         self.frames.is_empty() || (self.cost < window && !self.probing)
     }
 
     /// A frame up to `end` was sent.
+    #[inline]
     pub(super) fn sent(&mut self, end: u64, cost: u64) {
         self.next = end;
         self.cost += cost;
@@ -64,6 +69,7 @@ impl Flow {
     }
 
     /// The follower's log has length `len`. Returns whether that is news.
+    #[inline]
     pub(super) fn confirm(&mut self, len: u64, gap: bool) -> bool {
         let progress = len > self.acked || !self.confirmed;
         self.confirmed = true;

@@ -17,6 +17,7 @@ use lag::Lag;
 use sync::Sync;
 
 pub use lag::CatchUp;
+pub(super) use lag::Sample;
 
 /// What a follower knows of its leader. All of it is volatile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -244,7 +245,7 @@ impl Follower {
             let asks = known != Some(part.next);
             *sync = Some(part);
             self.has_caught_up(r);
-            if asks && !self.is_far_behind(r, m.decided, m.n, &m.suffix) {
+            if asks && !self.is_far_behind(r, m.decided, m.n, Sample::of(&m.suffix)) {
                 self.waited = 0;
                 r.send_early(m.n.pid, Body::SyncRequest(request));
             }
@@ -266,10 +267,11 @@ impl Follower {
     }
 
     /// F3.
+    #[inline]
     pub(super) fn on_accept<S: Sequence, P: PaxosState>(
         &mut self,
         r: &mut Replica<S, P>,
-        m: &Accept,
+        m: &mut Accept,
     ) -> Result<(), Fault> {
         if m.start.checked_add(m.entries.len()).is_none() {
             return Err(Fault::Impossible("an index beyond u64"));
@@ -281,21 +283,23 @@ impl Follower {
         self.told = self.told.max(m.decided);
         let end = r.storage.end_index();
         if m.start > end {
-            self.is_far_behind(r, m.decided, m.n, &m.entries);
+            self.is_far_behind(r, m.decided, m.n, Sample::of(&m.entries));
             self.answer(true);
             return Ok(());
         }
         // A duplicate overlaps: in round n the log is a prefix of the leader's.
-        r.append(m.entries.skip(end - m.start))?;
+        let sample = Sample::of(&m.entries);
+        r.append(std::mem::take(&mut m.entries).into_skipped(end - m.start))?;
         r.decide(m.decided, m.n);
         r.decided_by_all = r.decided_by_all.max(m.decided_by_all);
         self.has_caught_up(r);
-        self.is_far_behind(r, m.decided, m.n, &m.entries);
+        self.is_far_behind(r, m.decided, m.n, sample);
         self.answer(false);
         Ok(())
     }
 
     /// F4.
+    #[inline]
     pub(super) fn on_decide<S: Sequence, P: PaxosState>(
         &mut self,
         r: &mut Replica<S, P>,
@@ -309,7 +313,7 @@ impl Follower {
         r.decide(m.decided, m.n);
         r.decided_by_all = r.decided_by_all.max(m.decided_by_all);
         self.has_caught_up(r);
-        self.is_far_behind(r, m.decided, m.n, &Records::default());
+        self.is_far_behind(r, m.decided, m.n, Sample::default());
         if m.answer {
             if r.storage.flushes().durable().decided < r.decided() {
                 r.storage.write_state();
@@ -366,18 +370,16 @@ impl Follower {
     }
 
     /// What is due before output is handed out.
+    #[inline]
     pub(super) fn drain<S: Sequence, P: PaxosState>(&mut self, r: &mut Replica<S, P>) {
         // A laggard is sent nothing more than what is on its way: its acceptance helps nobody yet.
         let due = self.due.take_if(|_| self.lag.is_none());
         if let (Some(due), Phase::Synced { s }) = (due, &self.phase) {
-            let accepted = Accepted {
-                n: r.promised(),
-                s: *s,
-                len: r.storage.end_index(),
-                decided: r.storage.decided_by_flush(),
-                gap: due.gap,
-            };
-            r.send_durable(r.promised().pid, Body::Accepted(accepted));
+            let (n, s, len) = (r.promised(), *s, r.storage.end_index());
+            let decided = r.storage.decided_by_flush();
+            r.send_durable_with(n.pid, || {
+                Body::Accepted(Accepted { n, s, len, decided, gap: due.gap })
+            });
         }
         self.forward(r);
     }

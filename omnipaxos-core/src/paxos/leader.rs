@@ -7,6 +7,7 @@ mod accept;
 mod barrier;
 mod early;
 mod prepare;
+mod sessions;
 
 use super::messages::{Accepted, Body, Prepare, Promise, Propose, SyncRequest, SyncSession};
 use super::replica::{Fault, Replica};
@@ -16,6 +17,7 @@ use accept::Progress;
 use barrier::Barrier;
 use early::Early;
 use prepare::{Adopted, Promises};
+use sessions::Sessions;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a leader knows of its round. All of it is volatile: no ballot is led twice, because its
@@ -23,8 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Leading {
     n: Ballot,
-    /// The latest Prepare attempt to each peer.
-    sessions: BTreeMap<NodeId, SyncSession>,
+    sessions: Sessions,
     /// The flush that makes this round durable here: no Accept leaves before.
     own: FlushId,
     /// The latest question of each suspect peer: what it said before is forgotten (S2).
@@ -103,7 +104,7 @@ impl Leading {
     ) -> Self {
         Self {
             n,
-            sessions: r.peers.iter().map(|peer| (*peer, first)).collect(),
+            sessions: Sessions::starting(&r.peers, first),
             own: r.storage.flushes().covering_now(),
             losses: BTreeMap::new(),
             phase,
@@ -132,7 +133,7 @@ impl Leading {
     ) {
         let prepare = Prepare {
             n: self.n,
-            s: self.sessions.get(&to).copied().unwrap_or_default(),
+            s: self.sessions.of(to),
             accepted_round: r.storage.state().accepted_round,
             len: r.storage.end_index(),
             decided: r.decided(),
@@ -153,9 +154,7 @@ impl Leading {
     }
 
     fn begin_attempt(&mut self, peer: NodeId) {
-        if let Some(s) = self.sessions.get_mut(&peer) {
-            *s += 1;
-        }
+        self.sessions.begin(peer);
         match &mut self.phase {
             Phase::Prepare(promises) => promises.forget(peer),
             Phase::Accept(progress) => progress.forget(peer),
@@ -170,11 +169,12 @@ impl Leading {
             self.losses.insert(peer, nonce);
             self.begin_attempt(peer);
         }
-        (self.sessions.get(&peer).copied().unwrap_or_default(), new)
+        (self.sessions.of(peer), new)
     }
 
+    #[inline]
     fn is_current(&self, from: NodeId, n: Ballot, s: SyncSession) -> bool {
-        n == self.n && self.sessions.get(&from) == Some(&s)
+        n == self.n && self.sessions.of(from) == s
     }
 
     /// L2, L3.
@@ -244,7 +244,7 @@ impl Leading {
         r.storage.accept_round(self.n);
         let mut progress = Progress::new(r, adopted, &refused);
         for (peer, promised) in &promises {
-            let s = self.sessions.get(peer).copied().unwrap_or_default();
+            let s = self.sessions.of(*peer);
             progress.synchronise(r, self.n, s, *peer, promised)?;
         }
         self.phase = Phase::Accept(progress);
@@ -258,7 +258,7 @@ impl Leading {
         m: &SyncRequest,
     ) -> Result<(), Fault> {
         match &mut self.phase {
-            Phase::Accept(progress) if self.sessions.get(&from) == Some(&m.s) && m.n == self.n => {
+            Phase::Accept(progress) if self.sessions.of(from) == m.s && m.n == self.n => {
                 progress.continue_sync(r, from, m)
             }
             _ => Ok(()),
@@ -266,6 +266,7 @@ impl Leading {
     }
 
     /// L5.
+    #[inline]
     pub(super) fn on_accepted<S: Sequence, P: PaxosState>(
         &mut self,
         r: &mut Replica<S, P>,
@@ -396,6 +397,7 @@ impl Leading {
     }
 
     /// L4, L5: what is due before output is handed out.
+    #[inline]
     pub(super) fn drain<S: Sequence, P: PaxosState>(
         &mut self,
         r: &mut Replica<S, P>,
@@ -407,8 +409,10 @@ impl Leading {
         if !r.storage.flushes().ended(self.own) {
             return Ok(());
         }
-        if self.barrier.is_none() {
-            self.barrier = append_own(r)?;
+        if self.barrier.is_none()
+            && let Some(barrier) = append_own(r)?
+        {
+            self.barrier = Some(barrier);
         }
         if let Some(barrier) = &mut self.barrier
             && barrier.advance(r, self.n)?
@@ -479,6 +483,7 @@ impl Leading {
 
 /// Appends own proposals, in the frames in which they will be sent. A part of the cap stays free
 /// for what other servers forward.
+#[inline]
 fn append_own<S: Sequence, P: PaxosState>(r: &mut Replica<S, P>) -> Result<Option<Barrier>, Fault> {
     if r.proposals.is_empty() {
         return Ok(None);

@@ -5,7 +5,7 @@
 
 use super::messages::{Body, Learn, LearnRequest};
 use super::replica::Fault;
-use super::{CatchUp, LearnError, Paxos, Role};
+use super::{CatchUp, LearnError, Paxos, Role, Sample};
 use crate::ballot::{Ballot, NodeId};
 use crate::storage::{PaxosState, Records, Sequence};
 
@@ -31,10 +31,11 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             return Err(Fault::Impossible("learned entries beyond what is decided"));
         };
         let learned = self.learn(m.start, &m.entries, m.decided_round)?;
+        let sample = Sample::of(&m.entries);
         if let Role::Follower(follower) = &mut self.role
             && learned
             && m.decided > end
-            && !follower.is_far_behind(&self.replica, m.decided, m.decided_round, &m.entries)
+            && !follower.is_far_behind(&self.replica, m.decided, m.decided_round, sample)
         {
             let request = LearnRequest { from: end };
             self.replica.send_early(from, Body::LearnRequest(request));

@@ -13,30 +13,40 @@ pub struct DecidedEntries {
     pub entries: Vec<Entry>,
 }
 
+/// Decided records from an index on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DecidedRecords {
+    /// Index of the first record in the log of the configuration.
+    pub first_index: u64,
+    /// The records, as the log holds them: nothing was copied.
+    pub records: Records,
+}
+
 impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     /// Returns what was decided since the last call, and is durable here. However much it is: see
     /// [`take_decided`](Self::take_decided).
     pub fn get_decided_entries(&mut self) -> Vec<Entry> {
-        if self.replica.read_from >= self.replica.readable() {
-            return Vec::new();
-        }
         self.take_decided(u64::MAX).entries
     }
 
     /// Returns what was decided since the last call, and is durable here: at most `max_cost` bytes,
     /// but one entry at least where there is one.
     pub fn take_decided(&mut self, max_cost: u64) -> DecidedEntries {
+        let DecidedRecords { first_index, records } = self.take_decided_records(max_cost);
+        DecidedEntries { first_index, entries: records.into_entries() }
+    }
+
+    /// As [`take_decided`](Self::take_decided), with the identities of the proposals, and shared
+    /// with the log instead of copied out of it.
+    #[inline]
+    pub fn take_decided_records(&mut self, max_cost: u64) -> DecidedRecords {
         let (first_index, to) = (self.replica.read_from, self.replica.readable());
-        if first_index >= to {
-            return DecidedEntries { first_index, entries: Vec::new() };
+        let mut records = Records::default();
+        if first_index < to {
+            records = self.read_records(first_index, to, max_cost).unwrap_or_default();
+            self.replica.read_from += records.len();
         }
-        match self.read_decided(first_index, to, max_cost) {
-            Ok(decided) => {
-                self.replica.read_from += decided.entries.len() as u64;
-                decided
-            }
-            Err(_) => DecidedEntries { first_index, entries: Vec::new() },
-        }
+        DecidedRecords { first_index, records }
     }
 
     /// Returns decided entries of `[from, to)`: at most `max_cost` bytes, but one at least where
@@ -88,7 +98,13 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     /// Returns what became of this replica's proposals since the last call, in the order of their
     /// indexes; `Dropped` ones come last.
     pub fn take_outcomes(&mut self) -> Vec<(ProposalId, ProposalOutcome)> {
-        self.replica.proposals.take_outcomes()
+        self.replica.proposals.drain_outcomes().collect()
+    }
+
+    /// As [`take_outcomes`](Self::take_outcomes), without a vector of their own. What is not looked
+    /// at is dropped.
+    pub fn drain_outcomes(&mut self) -> impl Iterator<Item = (ProposalId, ProposalOutcome)> + '_ {
+        self.replica.proposals.drain_outcomes()
     }
 
     /// Removes the entries below `to` from this replica's log.

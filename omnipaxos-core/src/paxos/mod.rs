@@ -30,7 +30,7 @@ pub use error::{
     TrimError,
 };
 pub use follower::CatchUp;
-pub use log::DecidedEntries;
+pub use log::{DecidedEntries, DecidedRecords};
 pub use messages::{
     Accept, AcceptSync, Accepted, Body, Decide, Learn, LearnRequest, Message, Prepare, PrepareReq,
     Promise, Propose, RecoverReply, RecoverRequest, Refuse, SyncRequest, SyncSession,
@@ -47,7 +47,7 @@ use crate::storage::{
 use bytes::Bytes;
 use digests::Digests;
 use dirty::Dirty;
-use follower::Follower;
+use follower::{Follower, Sample};
 use leader::{Leading, Leads};
 use outbox::Outbox;
 use proposals::Proposals;
@@ -70,7 +70,11 @@ use replica::{Fault, Replica};
 ///
 /// After either, [`get_decided_entries`](Self::get_decided_entries) (or
 /// [`take_decided`](Self::take_decided)) and [`take_outcomes`](Self::take_outcomes) return what is
-/// new.
+/// new. A driver that does this all the time saves allocations and copies with
+/// [`append_outgoing_msgs`](Self::append_outgoing_msgs) or
+/// [`append_sendable`](Self::append_sendable),
+/// [`take_decided_records`](Self::take_decided_records) and
+/// [`drain_outcomes`](Self::drain_outcomes).
 ///
 /// The same inputs give the same outputs, to the byte: there is no clock, no randomness and no I/O
 /// beyond the storage in here. The first storage error halts the replica for good
@@ -235,7 +239,12 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
     /// [`MessageError`] when the message was dropped because it is not for this replica,
     /// contradicts what is known for certain, or the replica has halted. Late and repeated messages
     /// are no errors.
-    pub fn handle_message(&mut self, message: Message) -> Result<(), MessageError> {
+    #[inline]
+    pub fn handle_message(&mut self, mut message: Message) -> Result<(), MessageError> {
+        self.handle(&mut message)
+    }
+
+    fn handle(&mut self, message: &mut Message) -> Result<(), MessageError> {
         if let Some(halted) = &self.halted {
             return Err(halted.clone().into());
         }
@@ -250,10 +259,13 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         if !r.is_peer(message.from) {
             return Err(MessageError::UnknownSender(message.from));
         }
-        let (from, name) = (message.from, message.body.name());
-        let handled = self.dispatch(from, &message.body);
+        let from = message.from;
+        let handled = self.dispatch(from, &mut message.body);
         match self.after(handled) {
-            Some(reason) => Err(MessageError::Impossible { message: name, from, reason }),
+            Some(reason) => {
+                let message = message.body.name();
+                Err(MessageError::Impossible { message, from, reason })
+            }
             None => match &self.halted {
                 Some(halted) => Err(halted.clone().into()),
                 None => Ok(()),
@@ -365,22 +377,43 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
 
     /// Flushes storage and returns all messages.
     pub fn get_outgoing_msgs(&mut self) -> Vec<Message> {
-        while let Some(flush) = self.begin_flush() {
-            let id = flush.id();
-            let result = flush.run();
-            if self.finish_flush(id, result).is_err() {
-                break;
-            }
+        let mut messages = Vec::new();
+        self.append_outgoing_msgs(&mut messages);
+        messages
+    }
+
+    /// Like [`get_outgoing_msgs`](Self::get_outgoing_msgs), but puts them behind `messages`: one
+    /// that is emptied and handed in again and again saves an allocation each time.
+    pub fn append_outgoing_msgs(&mut self, messages: &mut Vec<Message>) {
+        while self.flush() {}
+        self.append_sendable(messages);
+    }
+
+    /// Flushes in place; `false` where nothing has to be written, or a flush is under way.
+    fn flush(&mut self) -> bool {
+        self.drain();
+        if self.halted.is_some() || !self.replica.storage.flushes().may_begin() {
+            return false;
         }
-        self.take_sendable()
+        let flushed = self.replica.storage.flush();
+        self.flushed(flushed);
+        true
     }
 
     /// Returns the messages that may go now: those that wait for no flush, or for one that has
     /// ended.
     pub fn take_sendable(&mut self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        self.append_sendable(&mut messages);
+        messages
+    }
+
+    /// Like [`take_sendable`](Self::take_sendable), but puts them behind `messages`, as
+    /// [`append_outgoing_msgs`](Self::append_outgoing_msgs) does.
+    pub fn append_sendable(&mut self, messages: &mut Vec<Message>) {
         self.drain();
         let flushes = self.replica.storage.flushes();
-        self.replica.outbox.take(|id| flushes.ended(id))
+        self.replica.outbox.take(|id| flushes.ended(id), messages);
     }
 
     /// Seals what was written since the last flush. `None` when nothing has to be written, or a
@@ -412,14 +445,19 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
             return Ok(());
         }
         self.replica.storage.finish_flush(id)?;
+        self.flushed(result);
+        Ok(())
+    }
+
+    /// What follows each flush.
+    fn flushed(&mut self, result: Result<(), StorageError>) {
         let advanced = match (result, &self.role) {
             // What waited for it is in the outbox.
-            (Ok(()), Role::Follower(_)) => return Ok(()),
+            (Ok(()), Role::Follower(_)) => return,
             (Ok(()), Role::Leader(_)) => self.advance(),
             (Err(error), _) => Err(Fault::Storage(error)),
         };
         self.after(advanced);
-        Ok(())
     }
 
     /// Why this replica has stopped for good, if it has.
@@ -482,10 +520,14 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
         }
     }
 
+    #[inline]
     fn drain(&mut self) {
-        if self.halted.is_some() || !self.dirty.is_set() {
-            return;
+        if self.dirty.is_set() && self.halted.is_none() {
+            self.drain_role();
         }
+    }
+
+    fn drain_role(&mut self) {
         let drained = match &mut self.role {
             Role::Leader(leading) => leading.drain(&mut self.replica),
             Role::Follower(follower) => {
@@ -499,6 +541,7 @@ impl<S: Sequence, P: PaxosState> Paxos<S, P> {
 
     /// What follows each input: a storage error halts, the cursors are checked. Returns why a
     /// message was impossible.
+    #[inline]
     fn after(&mut self, result: Result<(), Fault>) -> Option<&'static str> {
         let impossible = match result {
             Ok(()) => None,

@@ -17,36 +17,52 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// Sends what says nothing about this server's storage, or what need not be durable yet.
-    pub(super) fn send_free(&mut self, message: Message) {
-        self.free.push(message);
+    #[inline]
+    pub(super) fn send_free(&mut self, message: impl FnOnce() -> Message) {
+        self.free.extend(std::iter::once_with(message));
     }
 
     /// Sends `message` once flush `after` has ended.
-    pub(super) fn send_after(&mut self, after: FlushId, message: Message) {
+    #[inline]
+    pub(super) fn send_after(&mut self, after: FlushId, message: impl FnOnce() -> Message) {
         debug_assert!(self.flushes.back().is_none_or(|(last, _)| *last <= after));
-        self.waiting.push(message);
+        self.waiting.extend(std::iter::once_with(message));
         match self.flushes.back_mut() {
             Some((last, count)) if *last == after => *count += 1,
             _ => self.flushes.push_back((after, 1)),
         }
     }
 
-    /// What may go, given which flushes have `ended`.
-    pub(super) fn take(&mut self, ended: impl Fn(FlushId) -> bool) -> Vec<Message> {
-        let mut messages = std::mem::take(&mut self.free);
+    /// Moves what may go behind `messages`, given which flushes have `ended`.
+    #[inline]
+    pub(super) fn take(&mut self, ended: impl Fn(FlushId) -> bool, messages: &mut Vec<Message>) {
+        move_all(&mut self.free, messages);
         let mut ready = 0;
         while let Some((_, count)) = self.flushes.pop_front_if(|(after, _)| ended(*after)) {
             ready += count;
         }
-        if messages.is_empty() && ready == self.waiting.len() {
-            return std::mem::take(&mut self.waiting);
+        if ready == self.waiting.len() {
+            move_all(&mut self.waiting, messages);
+        } else {
+            messages.extend(self.waiting.drain(..ready));
         }
-        messages.extend(self.waiting.drain(..ready));
-        messages
     }
 
     /// Drops everything: the replica has halted.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+/// Moves nothing where there is nothing before: the two change places.
+#[inline]
+fn move_all(from: &mut Vec<Message>, to: &mut Vec<Message>) {
+    if from.is_empty() {
+        return;
+    }
+    if to.is_empty() {
+        std::mem::swap(from, to);
+    } else {
+        to.append(from);
     }
 }

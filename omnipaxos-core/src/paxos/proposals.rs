@@ -10,6 +10,7 @@ use crate::storage::{
     Entry, FlushId, NextProposal, ProposalId, Records, RecordsBuilder, Run, StopSign,
 };
 use std::collections::VecDeque;
+use std::vec::Drain;
 
 /// What became of a proposal of this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +55,7 @@ impl Proposals {
     }
 
     /// Takes a proposal in.
+    #[inline]
     pub(super) fn push(&mut self, entry: Entry) -> ProposalId {
         let id = self.id(self.first + self.queue.len() as u64);
         self.cost += entry.cost();
@@ -61,20 +63,24 @@ impl Proposals {
         id
     }
 
+    #[inline]
     pub(super) fn session_flush(&self) -> FlushId {
         self.session_flush
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
     /// What the undecided proposals cost.
+    #[inline]
     pub(super) fn cost(&self) -> u64 {
         self.cost
     }
 
     /// The StopSign among the undecided proposals: always the last of them.
+    #[inline]
     pub(super) fn stop_sign(&self) -> Option<&StopSign> {
         match self.queue.back() {
             Some(Entry::StopSign(ss)) => Some(ss),
@@ -89,6 +95,7 @@ impl Proposals {
     }
 
     /// Whether a log in which `next` comes next lacks proposals.
+    #[inline]
     pub(super) fn lacks(&self, next: NextProposal) -> bool {
         self.number_in(next) < self.end()
     }
@@ -101,6 +108,7 @@ impl Proposals {
     }
 
     /// The next frame to forward, as long as the window has room.
+    #[inline]
     pub(super) fn forward(&mut self, frame: u64, window: u64) -> Option<Records> {
         if self.unsent >= self.end() || self.sent_cost >= window {
             return None;
@@ -112,6 +120,7 @@ impl Proposals {
     }
 
     /// Takes note that `run`, which starts at log index `start`, was decided.
+    #[inline]
     pub(super) fn decided(&mut self, start: u64, run: &Run) {
         if run.first.proposer != self.proposer || run.first.session != self.session {
             return;
@@ -134,23 +143,28 @@ impl Proposals {
         }
     }
 
-    pub(super) fn take_outcomes(&mut self) -> Vec<(ProposalId, ProposalOutcome)> {
-        std::mem::take(&mut self.outcomes)
+    #[inline]
+    pub(super) fn drain_outcomes(&mut self) -> Drain<'_, (ProposalId, ProposalOutcome)> {
+        self.outcomes.drain(..)
     }
 
+    #[inline]
     fn id(&self, number: u64) -> ProposalId {
         ProposalId { proposer: self.proposer, session: self.session, number }
     }
 
+    #[inline]
     fn end(&self) -> u64 {
         self.first + self.queue.len() as u64
     }
 
+    #[inline]
     fn number_in(&self, next: NextProposal) -> u64 {
         let number = if next.session == self.session { next.number } else { 1 };
         number.clamp(self.first, self.end())
     }
 
+    #[inline]
     fn pop(&mut self) -> bool {
         let Some(entry) = self.queue.pop_front() else {
             return false;
@@ -165,9 +179,13 @@ impl Proposals {
     }
 
     fn collect(&self, from: u64, max_cost: u64) -> Records {
-        let mut builder = RecordsBuilder::new();
         let skip = (from - self.first) as usize;
-        for (number, entry) in (from..).zip(self.queue.range(skip.min(self.queue.len())..)) {
+        let lacking = self.queue.range(skip.min(self.queue.len())..);
+        if let (1, Some(entry)) = (lacking.len(), self.queue.back()) {
+            return Records::one(self.id(from), entry.clone());
+        }
+        let mut builder = RecordsBuilder::new();
+        for (number, entry) in (from..).zip(lacking) {
             if !builder.is_empty() && builder.cost() + entry.cost() > max_cost {
                 break;
             }

@@ -59,18 +59,33 @@ pub(super) struct Replica<S, P> {
 impl<S: Sequence, P: PaxosState> Replica<S, P> {
     /// Sends what promises, accepts or refuses: it leaves once everything written so far is
     /// durable.
+    #[inline]
     pub(super) fn send_durable(&mut self, to: NodeId, body: Body) {
+        self.send_durable_with(to, || body);
+    }
+
+    /// The same for what is sent with each entry: it is put together in its place in the outbox. A
+    /// processor waits where words that it has just written are moved on in larger blocks.
+    #[inline]
+    pub(super) fn send_durable_with(&mut self, to: NodeId, body: impl FnOnce() -> Body) {
         let after = self.storage.flushes().covering_now();
-        let message = self.message(to, body);
-        self.outbox.send_after(after, message);
+        let (config_id, from) = (self.config_id, self.pid);
+        self.outbox.send_after(after, || Message { config_id, from, to, body: body() });
     }
 
     /// Sends what holds whatever becomes of this server's disk: requests, what is decided, and,
     /// with the promise of its round durable, what a leader proposes (docs/PROTOCOL.md, "Early
     /// sends").
+    #[inline]
     pub(super) fn send_early(&mut self, to: NodeId, body: Body) {
-        let message = self.message(to, body);
-        self.outbox.send_free(message);
+        self.send_early_with(to, || body);
+    }
+
+    /// The same, put together in its place, as with [`send_durable_with`](Self::send_durable_with).
+    #[inline]
+    pub(super) fn send_early_with(&mut self, to: NodeId, body: impl FnOnce() -> Body) {
+        let (config_id, from) = (self.config_id, self.pid);
+        self.outbox.send_free(|| Message { config_id, from, to, body: body() });
     }
 
     /// Sends proposals of this server, whose session must be durable.
@@ -82,14 +97,12 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
         }
     }
 
-    fn message(&self, to: NodeId, body: Body) -> Message {
-        Message { config_id: self.config_id, from: self.pid, to, body }
-    }
-
+    #[inline]
     pub(super) fn promised(&self) -> Ballot {
         self.storage.state().promised
     }
 
+    #[inline]
     pub(super) fn decided(&self) -> u64 {
         self.storage.state().decided
     }
@@ -104,6 +117,7 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
     }
 
     /// Appends records behind the whole log.
+    #[inline]
     pub(super) fn append(&mut self, records: Records) -> Result<(), Fault> {
         if self.storage.stop_sign().is_some() && !records.is_empty() {
             return Err(Fault::Impossible("entries behind a StopSign"));
@@ -124,11 +138,13 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
     }
 
     /// Another member than `pid`.
+    #[inline]
     pub(super) fn is_peer(&self, pid: NodeId) -> bool {
-        self.peers.binary_search(&pid).is_ok()
+        self.peers.contains(&pid)
     }
 
     /// A member that votes: only such servers own rounds and are in quorums.
+    #[inline]
     pub(super) fn is_voter(&self, pid: NodeId) -> bool {
         (pid == self.pid || self.is_peer(pid)) && !self.limits.learners.contains(&pid)
     }
@@ -139,11 +155,13 @@ impl<S: Sequence, P: PaxosState> Replica<S, P> {
     }
 
     /// How far decided entries are durable here, and so may be handed out.
+    #[inline]
     pub(super) fn readable(&self) -> u64 {
         self.decided().min(self.storage.flushes().durable().end)
     }
 
     /// Checks the order of the cursors (debug builds, after every input).
+    #[inline]
     pub(super) fn check(&self) {
         let state = self.storage.state();
         let (first, end) = (self.storage.first_index(), self.storage.end_index());

@@ -32,6 +32,7 @@ impl Entry {
 
     /// What this entry counts against limits, in bytes: its payload plus [`ENTRY_OVERHEAD`].
     #[must_use]
+    #[inline]
     pub fn cost(&self) -> u64 {
         ENTRY_OVERHEAD
             + match self {
@@ -46,6 +47,7 @@ impl Entry {
 
     /// Whether this is a StopSign.
     #[must_use]
+    #[inline]
     pub fn is_stop_sign(&self) -> bool {
         matches!(self, Entry::StopSign(_))
     }

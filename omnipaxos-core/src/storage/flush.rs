@@ -9,6 +9,7 @@ use thiserror::Error;
 pub struct FlushId(u64);
 
 impl FlushId {
+    #[inline]
     fn next(self) -> Self {
         Self(self.0 + 1)
     }
@@ -28,6 +29,7 @@ impl<C: Commit> Flush<C> {
     }
 
     /// Which flush this is.
+    #[inline]
     pub fn id(&self) -> FlushId {
         self.id
     }
@@ -36,6 +38,7 @@ impl<C: Commit> Flush<C> {
     ///
     /// # Errors
     /// [`StorageError`] of the backend. It is to be reported, not retried.
+    #[inline]
     pub fn run(self) -> Result<(), StorageError> {
         self.commit.run()
     }
@@ -53,7 +56,6 @@ pub enum FinishFlushError {
 /// What is durable once a flush has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Mark {
-    pub(crate) promised: Ballot,
     pub(crate) accepted_round: Ballot,
     pub(crate) end: u64,
     pub(crate) decided: u64,
@@ -73,6 +75,7 @@ impl Flushes {
         self.durable = mark;
     }
 
+    #[inline]
     pub(super) fn need(&mut self) {
         self.needed = true;
     }
@@ -85,10 +88,12 @@ impl Flushes {
         }
     }
 
-    pub(super) fn may_begin(&self) -> bool {
+    #[inline]
+    pub(crate) fn may_begin(&self) -> bool {
         self.needed && self.under_way.is_none()
     }
 
+    #[inline]
     pub(super) fn begin(&mut self, mark: Mark) -> FlushId {
         self.needed = false;
         self.last = self.last.next();
@@ -96,6 +101,15 @@ impl Flushes {
         self.last
     }
 
+    /// A flush that has begun and ended.
+    #[inline]
+    pub(super) fn done(&mut self, mark: Mark) {
+        self.needed = false;
+        self.last = self.last.next();
+        self.durable = mark;
+    }
+
+    #[inline]
     pub(super) fn finish(&mut self, id: FlushId) -> Result<(), FinishFlushError> {
         let mark = self.under_way.take_if(|_| id == self.last);
         self.durable = mark.ok_or(FinishFlushError::NotUnderWay(id))?;
@@ -103,26 +117,31 @@ impl Flushes {
     }
 
     /// Whether something waits to be flushed.
+    #[inline]
     pub(crate) fn needed(&self) -> bool {
         self.needed
     }
 
     /// What the flushes begun so far cover.
+    #[inline]
     pub(super) fn last_mark(&self) -> &Mark {
         self.under_way.as_ref().unwrap_or(&self.durable)
     }
 
     /// What the ended flushes cover.
+    #[inline]
     pub(crate) fn durable(&self) -> &Mark {
         &self.durable
     }
 
     /// The flush after which everything written so far is durable.
+    #[inline]
     pub(crate) fn covering_now(&self) -> FlushId {
         if self.needed { self.last.next() } else { self.last }
     }
 
     /// Whether flush `id` has ended.
+    #[inline]
     pub(crate) fn ended(&self, id: FlushId) -> bool {
         id < self.last || (id == self.last && self.under_way.is_none())
     }

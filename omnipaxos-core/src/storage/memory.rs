@@ -28,6 +28,7 @@ impl MemorySequence {
         Self::default()
     }
 
+    #[inline]
     fn check(&self, operation: Operation, from: u64, to: u64) -> Result<(), StorageError> {
         let (first, end) = (self.first, self.end);
         if first <= from && from <= to && to <= end {
@@ -38,10 +39,10 @@ impl MemorySequence {
     }
 
     /// Position of the part that holds `index`.
+    #[inline]
     fn part_at(&self, index: u64) -> usize {
         let last = self.parts.len().saturating_sub(1);
         match self.parts.get(last) {
-            // Most reads are of what came last.
             Some((start, _)) if *start <= index => last,
             _ => self.parts.partition_point(|(start, _)| *start <= index).saturating_sub(1),
         }
@@ -69,14 +70,17 @@ impl Hash for MemorySequence {
 }
 
 impl Sequence for MemorySequence {
+    #[inline]
     fn first_index(&self) -> u64 {
         self.first
     }
 
+    #[inline]
     fn end_index(&self) -> u64 {
         self.end
     }
 
+    #[inline]
     fn append(&mut self, records: Records) -> Result<(), StorageError> {
         let (start, len) = (self.end, records.len());
         if len == 0 {
@@ -108,6 +112,13 @@ impl Sequence for MemorySequence {
 
     fn read(&self, from: u64, to: u64, max_cost: u64) -> Result<Records, StorageError> {
         self.check(Operation::Read, from, to)?;
+        if let Some((start, last)) = self.parts.back()
+            && (*start, self.end) == (from, to)
+            && last.cost() <= max_cost
+        {
+            // Most reads are of what came last, and of all of it.
+            return Ok(last.clone());
+        }
         let mut read: Option<Records> = None;
         let (mut at, mut next, mut budget) = (self.part_at(from), from, max_cost);
         while let Some((start, records)) = self.parts.get(at)
@@ -167,29 +178,42 @@ impl PaxosState for MemoryState {
         Ok(self.state.clone())
     }
 
+    #[inline]
     fn store(&mut self, state: &State) -> Result<(), StorageError> {
-        if let Some(stored) = &mut self.state
-            && stored.next.len() == state.next.len()
-        {
-            // The same proposers, most of the time: what they have proposed is written in place.
-            let mut places = stored.next.iter_mut().zip(&state.next);
-            let same = places.all(|((place, stored), (proposer, next))| {
-                *stored = *next;
-                place == proposer
-            });
-            if same {
-                let next = std::mem::take(&mut stored.next);
-                *stored = State { next, ..*state };
-                return Ok(());
-            }
+        match &mut self.state {
+            Some(stored) => replace(stored, state),
+            None => self.state = Some(state.clone()),
         }
-        self.state = Some(state.clone());
         Ok(())
     }
 
+    #[inline]
     fn commit(&mut self) -> Result<MemoryCommit, StorageError> {
         Ok(MemoryCommit)
     }
+}
+
+/// Makes `stored` equal to `state`, in place.
+fn replace(stored: &mut State, state: &State) {
+    // All fields, one by one: a whole struct would be put together first, and then moved.
+    let State {
+        promised,
+        accepted_round,
+        decided,
+        decided_round,
+        session,
+        next,
+        recovering,
+        suspect_session,
+    } = state;
+    stored.promised = *promised;
+    stored.accepted_round = *accepted_round;
+    stored.decided = *decided;
+    stored.decided_round = *decided_round;
+    stored.session = *session;
+    stored.next.clone_from(next);
+    stored.recovering = *recovering;
+    stored.suspect_session = *suspect_session;
 }
 
 /// Nothing to write: memory is as durable as it gets.
@@ -199,6 +223,7 @@ pub struct MemoryCommit;
 impl Commit for MemoryCommit {
     const WAITS: bool = false;
 
+    #[inline]
     fn run(self) -> Result<(), StorageError> {
         Ok(())
     }

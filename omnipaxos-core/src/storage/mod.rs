@@ -14,6 +14,7 @@ mod error;
 mod flush;
 mod import;
 mod memory;
+mod next;
 mod records;
 mod sealed;
 mod traits;
@@ -28,13 +29,14 @@ pub use error::{Operation, StorageError};
 pub use flush::{FinishFlushError, Flush, FlushId};
 pub use import::{ImportError, Importer};
 pub use memory::{MemoryCommit, MemorySequence, MemoryState};
+pub use next::{NextProposal, NextProposals};
 pub use records::{Records, RecordsBuilder, RecordsError, Run};
 pub use sealed::SealedLog;
-pub use traits::{Commit, NextProposal, PaxosState, Sequence, State};
+pub use traits::{Commit, PaxosState, Sequence, State};
 
 use crate::ballot::Ballot;
 use flush::{Flushes, Mark};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// A [`Sequence`] and a [`PaxosState`] that share their commits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,14 +44,12 @@ pub struct Storage<S, P> {
     sequence: S,
     paxos_state: P,
     state: State,
-    /// Where each run of `[decided, end)` starts.
-    tail: VecDeque<(u64, Run)>,
-    /// Where each append to `[decided, end)` ended, and what it cost.
-    tail_costs: VecDeque<(u64, u64)>,
-    /// The sum of `tail_costs`.
+    /// The runs of `[decided, end)`.
+    tail: VecDeque<Part>,
+    /// The sum of their costs.
     tail_cost: u64,
     /// What [`State::next`] will be once the whole log is decided.
-    next_at_end: BTreeMap<NodeId, NextProposal>,
+    next_at_end: NextProposals,
     /// The StopSign at the end of the log.
     stop_sign: Option<StopSign>,
     /// The state in memory differs from the one that the backend was given.
@@ -68,9 +68,8 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
             paxos_state,
             state: State::default(),
             tail: VecDeque::new(),
-            tail_costs: VecDeque::new(),
             tail_cost: 0,
-            next_at_end: BTreeMap::new(),
+            next_at_end: NextProposals::default(),
             stop_sign: None,
             state_changed: false,
             trusted: false,
@@ -122,7 +121,6 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         }
         self.next_at_end = self.state.next.clone();
         self.tail.clear();
-        self.tail_costs.clear();
         self.tail_cost = 0;
         self.stop_sign = None;
         let mut at = decided;
@@ -181,7 +179,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         self.stop_sign().filter(|_| self.state.decided == self.end_index())
     }
 
-    /// What the undecided tail costs. Counts an append that is decided or cut in part as a whole.
+    /// What the undecided tail costs. Counts a run that is decided or cut in part as a whole.
     pub(crate) fn tail_cost(&self) -> u64 {
         self.tail_cost
     }
@@ -190,13 +188,13 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
     /// nothing.
     pub(crate) fn next_of(&self, proposer: NodeId) -> NextProposal {
         let none = NextProposal { session: 0, number: 1 };
-        self.next_at_end.get(&proposer).copied().unwrap_or(none)
+        self.next_at_end.get(proposer).unwrap_or(none)
     }
 
     /// The same after the decided entries.
     pub(crate) fn next_decided(&self, proposer: NodeId) -> NextProposal {
         let none = NextProposal { session: 0, number: 1 };
-        self.state.next.get(&proposer).copied().unwrap_or(none)
+        self.state.next.get(proposer).unwrap_or(none)
     }
 
     pub(crate) fn read(&self, from: u64, to: u64, max_cost: u64) -> Result<Records, StorageError> {
@@ -220,6 +218,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
     }
 
     /// Appends records. Nothing may follow a StopSign (SC3): the caller has checked that.
+    #[inline]
     pub(crate) fn append(&mut self, records: Records) -> Result<(), StorageError> {
         debug_assert!(self.stop_sign.is_none() || records.is_empty());
         if records.is_empty() {
@@ -240,24 +239,15 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         self.flushes.truncated(from);
         self.flushes.need();
         self.stop_sign = None;
-        while let Some((start, run)) = self.tail.back_mut() {
-            if *start < from {
-                run.count = run.count.min(from - *start);
-                break;
-            }
-            self.tail.pop_back();
+        while let Some(part) = self.tail.pop_back_if(|part| part.start >= from) {
+            self.tail_cost -= part.cost;
         }
-        while let Some((_, cost)) = self.tail_costs.pop_back_if(|(end, _)| *end > from) {
-            let start = self.tail_costs.back().map_or(self.state.decided, |(end, _)| *end);
-            if start < from {
-                self.tail_costs.push_back((from, cost));
-                break;
-            }
-            self.tail_cost -= cost;
+        if let Some(part) = self.tail.back_mut() {
+            part.run.count = part.run.count.min(from - part.start);
         }
         self.next_at_end.clone_from(&self.state.next);
-        for (_, run) in &self.tail {
-            note_run(&mut self.next_at_end, run);
+        for part in &self.tail {
+            note_run(&mut self.next_at_end, &part.run);
         }
         Ok(())
     }
@@ -267,31 +257,26 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
     /// starts.
     ///
     /// The index alone needs no flush: it can be learned again.
+    #[inline]
     pub(crate) fn decide(&mut self, index: u64, round: Ballot, mut each: impl FnMut(u64, &Run)) {
         let index = index.min(self.end_index());
         if index <= self.state.decided {
             return;
         }
-        while let Some(&(start, run)) = self.tail.front() {
-            if start >= index {
+        while let Some(part) = self.tail.front_mut() {
+            if part.start >= index {
                 break;
             }
-            let count = run.count.min(index - start);
-            let done = Run { first: run.first, count };
+            let count = part.run.count.min(index - part.start);
+            let done = Run { first: part.run.first, count };
             note_run(&mut self.state.next, &done);
-            each(start, &done);
-            match run.skip(count) {
-                Some(rest) => {
-                    self.tail[0] = (index, rest);
-                    break;
-                }
-                None => {
-                    self.tail.pop_front();
-                }
+            each(part.start, &done);
+            if let Some(rest) = part.run.skip(count) {
+                (part.start, part.run) = (index, rest);
+                break;
             }
-        }
-        while let Some((_, cost)) = self.tail_costs.pop_front_if(|(end, _)| *end <= index) {
-            self.tail_cost -= cost;
+            self.tail_cost -= part.cost;
+            self.tail.pop_front();
         }
         self.state.decided = index;
         self.state.decided_round = self.state.decided_round.max(round);
@@ -332,17 +317,31 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
 
     /// Seals what was written since the last flush; `None` while nothing needs one or one is under
     /// way.
+    #[inline]
     pub(crate) fn begin_flush(&mut self) -> Result<Option<Flush<P::Commit>>, StorageError> {
         if !self.flushes.may_begin() {
             return Ok(None);
         }
+        let commit = self.seal()?;
+        let id = self.flushes.begin(self.mark());
+        Ok(Some(Flush::new(id, commit)))
+    }
+
+    /// Flushes in place; no flush is under way.
+    #[inline]
+    pub(crate) fn flush(&mut self) -> Result<(), StorageError> {
+        self.seal()?.run()?;
+        self.flushes.done(self.mark());
+        Ok(())
+    }
+
+    #[inline]
+    fn seal(&mut self) -> Result<P::Commit, StorageError> {
         if self.state_changed {
             self.paxos_state.store(&self.state)?;
             self.state_changed = false;
         }
-        let commit = self.paxos_state.commit()?;
-        let id = self.flushes.begin(self.mark());
-        Ok(Some(Flush::new(id, commit)))
+        self.paxos_state.commit()
     }
 
     /// Takes note that flush `id` has ended well.
@@ -350,25 +349,24 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         self.flushes.finish(id)
     }
 
+    #[inline]
     fn mark(&self) -> Mark {
         Mark {
-            promised: self.state.promised,
             accepted_round: self.state.accepted_round,
             end: self.end_index(),
             decided: self.state.decided,
         }
     }
 
+    #[inline]
     fn note_appended(&mut self, records: &Records, mut at: u64) {
+        let start = at;
         for run in records.runs() {
             note_run(&mut self.next_at_end, run);
-            match self.tail.back_mut() {
-                Some((_, last)) if last.continues_with(run) => last.count += run.count,
-                _ => self.tail.push_back((at, *run)),
-            }
+            let cost = records.cost_of(at - start, run.count);
+            self.tail.push_back(Part { start: at, run: *run, cost });
             at += run.count;
         }
-        self.tail_costs.push_back((at, records.cost()));
         self.tail_cost += records.cost();
         if let Some(ss) = records.stop_sign() {
             self.stop_sign = Some(ss.clone());
@@ -376,10 +374,19 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
     }
 }
 
+/// A run in the undecided tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Part {
+    start: u64,
+    run: Run,
+    cost: u64,
+}
+
 /// How much of an undecided tail is read at once when storage is opened.
 const LOAD_COST: u64 = 1 << 20;
 
-fn note_run(next: &mut BTreeMap<NodeId, NextProposal>, run: &Run) {
+#[inline]
+fn note_run(next: &mut NextProposals, run: &Run) {
     let following = NextProposal { session: run.first.session, number: run.next_number() };
     next.insert(run.first.proposer, following);
 }

@@ -18,12 +18,14 @@ pub struct Run {
 impl Run {
     /// The number that follows the last record of this run.
     #[must_use]
+    #[inline]
     pub fn next_number(&self) -> u64 {
         self.first.number + self.count
     }
 
     /// The part of this run that begins `skip` records later; `None` when nothing is left.
     #[must_use]
+    #[inline]
     pub fn skip(&self, skip: u64) -> Option<Run> {
         (skip < self.count).then(|| Run {
             first: ProposalId { number: self.first.number + skip, ..self.first },
@@ -45,6 +47,7 @@ impl Run {
     }
 
     /// Whether `next` continues this run.
+    #[inline]
     pub(crate) fn continues_with(&self, next: &Run) -> bool {
         self.first.proposer == next.first.proposer
             && self.first.session == next.first.session
@@ -145,32 +148,49 @@ impl Records {
         Ok(Inner { entries: entries.into(), runs: runs.into(), cost }.build())
     }
 
+    /// A record alone; none where its identity is impossible.
+    #[inline]
+    pub(crate) fn one(id: ProposalId, entry: Entry) -> Self {
+        let run = Run { first: id, count: 1 };
+        if !run.is_possible() {
+            return Self::default();
+        }
+        let cost = entry.cost();
+        let (entries, runs) = (SmallVec::from_buf([entry]), SmallVec::from_buf([run]));
+        Self { inner: Some(Arc::new(Inner { entries, runs, cost })) }
+    }
+
     /// How many records.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> u64 {
         self.entries().len() as u64
     }
 
     /// Whether there is no record.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.inner.is_none()
     }
 
     /// What these records count against limits, in bytes (see [`Entry::cost`]).
     #[must_use]
+    #[inline]
     pub fn cost(&self) -> u64 {
         self.inner.as_ref().map_or(0, |inner| inner.cost)
     }
 
     /// The entries, in log order.
     #[must_use]
+    #[inline]
     pub fn entries(&self) -> &[Entry] {
         self.inner.as_ref().map_or(&[], |inner| &inner.entries)
     }
 
     /// The identities, run-encoded, in log order.
     #[must_use]
+    #[inline]
     pub fn runs(&self) -> &[Run] {
         self.inner.as_ref().map_or(&[], |inner| &inner.runs)
     }
@@ -188,6 +208,7 @@ impl Records {
 
     /// The StopSign, when there is one: it is the last entry.
     #[must_use]
+    #[inline]
     pub fn stop_sign(&self) -> Option<&super::StopSign> {
         match self.entries().last() {
             Some(Entry::StopSign(ss)) => Some(ss),
@@ -205,8 +226,15 @@ impl Records {
 
     /// The records without the first `skip`; all of them (shared, not copied) for 0.
     #[must_use]
+    #[inline]
     pub fn skip(&self, skip: u64) -> Records {
         if skip == 0 { self.clone() } else { self.slice(skip, self.len()) }
+    }
+
+    /// As [`skip`](Self::skip), where these records are needed no more.
+    #[inline]
+    pub(crate) fn into_skipped(self, skip: u64) -> Records {
+        if skip == 0 { self } else { self.slice(skip, self.len()) }
     }
 
     /// The records at positions `[from, to)`, as far as there are any.
@@ -223,6 +251,14 @@ impl Records {
         let entries = SmallVec::from(&self.entries()[from as usize..to as usize]);
         let cost = entries.iter().map(Entry::cost).sum();
         Inner { entries, runs: slice_runs(self.runs(), from, to), cost }.build()
+    }
+
+    /// What the `count` records from position `skip` on cost together.
+    pub(crate) fn cost_of(&self, skip: u64, count: u64) -> u64 {
+        if count == self.len() {
+            return self.cost();
+        }
+        self.entries().iter().skip(skip as usize).take(count as usize).map(Entry::cost).sum()
     }
 
     /// How many of the `count` records from position `skip` on cost at most `max_cost` bytes
@@ -256,7 +292,9 @@ impl Records {
 
     /// Appends `next` in place, where nobody else holds either of them; returns it otherwise.
     pub(crate) fn absorb(&mut self, next: Records) -> Option<Records> {
-        let Some(inner) = self.inner.as_mut().and_then(Arc::get_mut) else {
+        // A look that costs nothing: most are shared.
+        let inner = self.inner.as_mut().filter(|inner| Arc::strong_count(inner) == 1);
+        let Some(inner) = inner.and_then(Arc::get_mut) else {
             return Some(next);
         };
         match Arc::try_unwrap(next.inner?) {
@@ -293,6 +331,7 @@ impl Inner {
         next.runs.into_iter().for_each(|run| Run::push_onto(&mut self.runs, run));
     }
 
+    #[inline]
     fn build(self) -> Records {
         Records { inner: (!self.entries.is_empty()).then(|| Arc::new(self)) }
     }
@@ -329,6 +368,7 @@ impl RecordsBuilder {
     }
 
     /// Adds a record; `false`, and nothing added, behind a StopSign or with an impossible identity.
+    #[inline]
     pub fn push(&mut self, id: ProposalId, entry: Entry) -> bool {
         let run = Run { first: id, count: 1 };
         if self.inner.entries.last().is_some_and(Entry::is_stop_sign) || !run.is_possible() {
@@ -342,24 +382,28 @@ impl RecordsBuilder {
 
     /// How many records so far.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> u64 {
         self.inner.entries.len() as u64
     }
 
     /// Whether nothing was added yet.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.inner.entries.is_empty()
     }
 
     /// What the records so far count against limits, in bytes.
     #[must_use]
+    #[inline]
     pub fn cost(&self) -> u64 {
         self.inner.cost
     }
 
     /// The records.
     #[must_use]
+    #[inline]
     pub fn build(self) -> Records {
         self.inner.build()
     }

@@ -1,9 +1,8 @@
 //! What a storage backend provides.
 
-use super::{Records, StorageError};
-use crate::ballot::{Ballot, NodeId};
+use super::{NextProposals, Records, StorageError};
+use crate::ballot::Ballot;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// The log of one replica.
 ///
@@ -126,19 +125,10 @@ pub struct State {
     /// Counts the openings of this storage; the session of this server's proposals.
     pub session: u64,
     /// Which proposal of each proposer comes next after the decided entries.
-    pub next: BTreeMap<NodeId, NextProposal>,
+    pub next: NextProposals,
     /// The storage was suspect, and others have not synchronised this replica since: it does not
     /// vote.
     pub recovering: bool,
     /// The session that began when this storage was last found suspect; 0 when it never was.
     pub suspect_session: u64,
-}
-
-/// The next proposal that may enter the log for one proposer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct NextProposal {
-    /// The proposer's latest session in the log; lower ones are refused.
-    pub session: u64,
-    /// The number that comes next in that session.
-    pub number: u64,
 }

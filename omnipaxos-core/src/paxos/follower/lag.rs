@@ -20,6 +20,20 @@ pub struct CatchUp {
     pub round: Ballot,
 }
 
+/// Records that show how large entries are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::paxos) struct Sample {
+    cost: u64,
+    len: u64,
+}
+
+impl Sample {
+    #[inline]
+    pub(in crate::paxos) fn of(records: &Records) -> Self {
+        Self { cost: records.cost(), len: records.len() }
+    }
+}
+
 /// What is being fetched elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Lag {
@@ -41,12 +55,13 @@ impl Follower {
 
     /// Somebody has decided everything below `to`, in `round` or before. Whether that is so far
     /// ahead that it comes from elsewhere; `sample` shows how large entries are.
+    #[inline]
     pub(in crate::paxos) fn is_far_behind<S: Sequence, P: PaxosState>(
         &mut self,
         r: &Replica<S, P>,
         to: u64,
         round: Ballot,
-        sample: &Records,
+        sample: Sample,
     ) -> bool {
         let Some(limit) = r.limits.catch_up else {
             return false;
@@ -55,7 +70,7 @@ impl Follower {
             return true;
         }
         let lacking = to.saturating_sub(r.decided());
-        let each = sample.cost().checked_div(sample.len()).unwrap_or_default();
+        let each = sample.cost.checked_div(sample.len).unwrap_or_default();
         if lacking <= limit.entries && lacking.saturating_mul(each) <= limit.bytes {
             self.gave_up = false;
         } else if !self.gave_up {
@@ -65,6 +80,7 @@ impl Follower {
     }
 
     /// Whether the decided index is where it was to get, for the first time.
+    #[inline]
     pub(super) fn has_caught_up<S: Sequence, P: PaxosState>(&mut self, r: &Replica<S, P>) -> bool {
         self.lag.take_if(|lag| lag.to <= r.decided()).is_some()
     }

@@ -26,7 +26,8 @@ impl Follower {
 
     /// Forwards own proposals to the leader that this server is in sync with.
     pub(super) fn forward<S: Sequence, P: PaxosState>(&self, r: &mut Replica<S, P>) {
-        if let Some(leader) = self.leader(r.promised())
+        if !r.proposals.is_empty()
+            && let Some(leader) = self.leader(r.promised())
             && r.storage.stop_sign().is_none()
         {
             let frames = frames(r);

@@ -2,6 +2,7 @@
 
 use super::Promised;
 use super::prepare::Adopted;
+use super::sessions::Sessions;
 use crate::ballot::{Ballot, NodeId};
 use crate::paxos::flow::Flow;
 use crate::paxos::messages::{
@@ -11,7 +12,7 @@ use crate::paxos::replica::{Fault, Replica};
 use crate::storage::{PaxosState, Records, Sequence};
 use smallvec::SmallVec;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What a leader with a prepare quorum knows of its peers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +87,7 @@ impl Progress {
         self.peers.iter().find(|peer| peer.pid == pid)
     }
 
+    #[inline]
     fn peer_mut(&mut self, pid: NodeId) -> Option<&mut Peer> {
         self.peers.iter_mut().find(|peer| peer.pid == pid)
     }
@@ -217,6 +219,7 @@ impl Progress {
     }
 
     /// L5, the record of one peer. `false` when it is not synchronised.
+    #[inline]
     pub(super) fn accepted(&mut self, from: NodeId, m: &Accepted) -> bool {
         let Some(peer) = self.peer_mut(from) else {
             return false;
@@ -241,14 +244,21 @@ impl Progress {
 
     /// L5: decides what an accept quorum has durably accepted in round `n`, this server among them
     /// or not. Its own acceptance counts once it is durable, like everybody's.
+    #[inline]
     pub(super) fn decide<S: Sequence, P: PaxosState>(&self, r: &mut Replica<S, P>, n: Ballot) {
-        let durable = *r.storage.flushes().durable();
-        let own = (durable.accepted_round == n).then_some(durable.end);
-        let voters = self.peers.iter().filter(|peer| peer.votes);
+        let durable = r.storage.flushes().durable();
+        let (own, mut by_all) = (durable.end, durable.decided);
         let decided = r.decided();
         let mut more: SmallVec<[u64; 16]> = SmallVec::new();
-        for len in voters.filter_map(|peer| peer.accepted).chain(own) {
-            if len > decided {
+        if own > decided && durable.accepted_round == n {
+            more.push(own);
+        }
+        for peer in &self.peers {
+            by_all = by_all.min(peer.decided);
+            if let Some(len) = peer.accepted
+                && len > decided
+                && peer.votes
+            {
                 more.push(len);
             }
         }
@@ -260,52 +270,58 @@ impl Progress {
                 r.decide(*chosen, n);
             }
         }
-        let by_all = self.peers.iter().map(|peer| peer.decided).min();
-        let by_all = by_all.unwrap_or(u64::MAX).min(durable.decided);
         r.decided_by_all = r.decided_by_all.max(by_all);
     }
 
     /// L4, L5: fills the windows, and tells the decided index where no Accept does.
+    #[inline]
     pub(super) fn send<S: Sequence, P: PaxosState>(
         &mut self,
         r: &mut Replica<S, P>,
         n: Ballot,
-        sessions: &BTreeMap<NodeId, SyncSession>,
+        sessions: &Sessions,
     ) -> Result<(), Fault> {
         let (end, decided, decided_by_all) = (r.storage.end_index(), r.decided(), r.decided_by_all);
         // Followers in step get the same frames: each is read once.
         let mut frames: SmallVec<[(u64, Records); 2]> = SmallVec::new();
+        let mut left = self.peers.len();
         for peer in &mut self.peers {
             let to = peer.pid;
+            left -= 1;
             let Link::Synced(flow) = &mut peer.link else {
                 continue;
             };
             if flow.next() >= end && peer.told >= decided {
                 continue;
             }
-            let s = sessions.get(&to).copied().unwrap_or_default();
+            let s = sessions.of(to);
             while flow.next() < end && flow.may_send(r.limits.window_bytes) {
                 let start = flow.next();
-                let known = frames.iter().find(|(at, _)| *at == start).map(|(_, f)| f.clone());
+                let known = frames.iter().position(|(at, _)| *at == start);
                 let entries = match known {
-                    Some(entries) => entries,
+                    Some(at) if left == 0 => frames.swap_remove(at).1,
+                    Some(at) => frames[at].1.clone(),
                     None => {
                         let frame = r.storage.read(start, end, r.limits.accept_frame_bytes)?;
-                        frames.push((start, frame.clone()));
+                        if left > 0 {
+                            frames.push((start, frame.clone()));
+                        }
                         frame
                     }
                 };
                 flow.sent(start + entries.len(), entries.cost());
                 peer.told = decided;
                 peer.quiet = 0;
-                let accept = Accept { n, s, start, entries, decided, decided_by_all };
-                r.send_early(to, Body::Accept(accept));
+                r.send_early_with(to, || {
+                    Body::Accept(Accept { n, s, start, entries, decided, decided_by_all })
+                });
             }
             if peer.told < decided {
                 peer.told = decided;
                 peer.quiet = 0;
-                let decide = Decide { n, s, decided, decided_by_all, answer: false };
-                r.send_early(to, Body::Decide(decide));
+                r.send_early_with(to, || {
+                    Body::Decide(Decide { n, s, decided, decided_by_all, answer: false })
+                });
             }
         }
         Ok(())
@@ -316,7 +332,7 @@ impl Progress {
         &mut self,
         r: &mut Replica<S, P>,
         n: Ballot,
-        sessions: &BTreeMap<NodeId, SyncSession>,
+        sessions: &Sessions,
     ) -> Vec<NodeId> {
         let (decided, decided_by_all) = (r.decided(), r.decided_by_all);
         // Once somebody has refused, the others are asked whether they still follow (P7).
@@ -354,7 +370,7 @@ impl Progress {
             };
             if answer || peer.quiet >= r.limits.keepalive_ticks {
                 peer.quiet = 0;
-                let s = sessions.get(&to).copied().unwrap_or_default();
+                let s = sessions.of(to);
                 let answer = answer || asks;
                 let decide = Decide { n, s, decided, decided_by_all, answer };
                 r.send_early(to, Body::Decide(decide));

@@ -7,7 +7,7 @@ use crate::storage::{
     Commit, Entry, NextProposal, Operation, PaxosState, ProposalId, Records, RecordsBuilder, Run,
     Sequence, State, StorageError,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt::Display;
 
 /// Where a check is, for whoever reads that it failed.
@@ -326,8 +326,7 @@ impl<'b, B: Backend> Subject<'b, B> {
 /// A state that differs from that of every other `n`.
 pub(super) fn state(n: u64) -> State {
     let next = |proposer| (proposer, NextProposal { session: n, number: 1 + n });
-    let mut state =
-        State { next: (1..=n % 4).map(next).collect::<BTreeMap<_, _>>(), ..State::default() };
+    let mut state = State { next: (1..=n % 4).map(next).collect(), ..State::default() };
     state.promised = Ballot::new(n + 2, 1, 3);
     state.accepted_round = Ballot::new(n + 1, 0, 2);
     state.decided_round = Ballot::new(n, 2, 1);

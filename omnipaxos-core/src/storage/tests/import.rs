@@ -116,7 +116,7 @@ fn a_replica_goes_on_from_an_import() {
     let state = paxos.into_storage().state().clone();
     assert_eq!(state.accepted_round, Ballot::default());
     assert_eq!(state.decided_round, round(4));
-    assert_eq!(state.next[&2], NextProposal { session: 1, number: 6 });
+    assert_eq!(state.next.get(2).unwrap(), NextProposal { session: 1, number: 6 });
 }
 
 /// What a replica accepted behind its decided index it has voted for: it is cut only where it is

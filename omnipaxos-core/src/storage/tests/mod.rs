@@ -215,7 +215,7 @@ impl Model {
         fits.map(|(_, record)| record.clone()).collect()
     }
 
-    fn next_of(&self, upto: u64) -> BTreeMap<NodeId, NextProposal> {
+    fn next_of(&self, upto: u64) -> NextProposals {
         let following = self.records[..upto as usize].iter().map(|(id, _)| {
             let next = NextProposal { session: id.session, number: id.number + 1 };
             (id.proposer, next)
@@ -335,7 +335,7 @@ proptest! {
             }
             prop_assert_eq!(&storage.next_at_end, &model.next_of(model.end()));
             prop_assert_eq!(&storage.state().next, &model.next_of(model.decided));
-            // An append that is decided or cut in part counts as a whole, so that never too much
+            // A run that is decided or cut in part counts as a whole, so that never too much
             // fits.
             prop_assert!(storage.tail_cost() >= model.tail_cost());
             if model.decided == model.end() {

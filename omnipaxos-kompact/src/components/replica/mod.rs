@@ -25,9 +25,9 @@ use bytes::Bytes;
 use flusher::Flusher;
 use kompact::prelude::*;
 use omnipaxos_core::leader_election::{Ballot, NodeId};
-use omnipaxos_core::paxos::{CatchUp, DecidedEntries, Halted, Paxos, RecoveryStage};
+use omnipaxos_core::paxos::{CatchUp, DecidedRecords, Halted, Paxos, RecoveryStage};
 use omnipaxos_core::storage::{
-    ConfigId, Entry, FlushId, PaxosState, Sequence, StopSign, Storage, StorageError,
+    ConfigId, Entry, FlushId, PaxosState, Records, Sequence, StopSign, Storage, StorageError,
 };
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -267,7 +267,7 @@ where
         let Some(paxos) = &mut self.paxos else {
             return;
         };
-        for (id, outcome) in paxos.take_outcomes() {
+        for (id, outcome) in paxos.drain_outcomes() {
             let answer = self.waiters.remove(id).and_then(|w| w.answer(Ok(outcome)));
             if let Some(event) = answer {
                 self.decided.trigger(event);
@@ -280,30 +280,24 @@ where
             let Some(paxos) = &mut self.paxos else {
                 return;
             };
-            let DecidedEntries { first_index, entries } =
-                paxos.take_decided(self.options.batch_bytes);
-            if entries.is_empty() {
+            let DecidedRecords { first_index, records } =
+                paxos.take_decided_records(self.options.batch_bytes);
+            if records.is_empty() {
                 return;
             }
-            self.next_index = first_index + entries.len() as u64;
-            self.indicate(first_index, entries);
+            self.next_index = first_index + records.len();
+            self.indicate(first_index, &records);
         }
         self.mark_dirty();
     }
 
-    fn indicate(&mut self, first_index: u64, entries: Vec<Entry>) {
+    fn indicate(&mut self, first_index: u64, records: &Records) {
         let config_id = self.config_id;
-        let mut stop_sign = None;
-        let payloads: Arc<[Bytes]> = entries
-            .into_iter()
-            .filter_map(|entry| match entry {
-                Entry::Normal(data) => Some(data),
-                Entry::StopSign(ss) => {
-                    stop_sign = Some(ss);
-                    None
-                }
-            })
-            .collect();
+        let payload = |entry: &Entry| match entry {
+            Entry::Normal(data) => Some(data.clone()),
+            Entry::StopSign(_) => None,
+        };
+        let payloads: Arc<[Bytes]> = records.entries().iter().filter_map(payload).collect();
         let index = first_index + payloads.len() as u64;
         if !payloads.is_empty() {
             self.decided.trigger(ReplicaEvent::Decided(DecidedBatch {
@@ -312,8 +306,8 @@ where
                 entries: payloads,
             }));
         }
-        if let Some(stop_sign) = stop_sign {
-            self.indicate_stop_sign(index, *stop_sign);
+        if let Some(stop_sign) = records.stop_sign() {
+            self.indicate_stop_sign(index, stop_sign.clone());
         }
     }
 

@@ -385,14 +385,12 @@ impl PaxosState for DiskState {
         match store.fault {
             Some(Fault::StateIsMergedWithTheLast) => {
                 let last = store.now.state.clone().unwrap_or_default();
-                state.next.extend(last.next);
+                state.next.extend(last.next.iter());
             }
             Some(Fault::FirstStateOfACommitCounts) if store.stores > 1 => return Ok(()),
             Some(Fault::DecidedIsCutTo32Bits) => state.decided &= u64::from(u32::MAX),
             Some(Fault::WideStatesAreCut) => {
-                while state.next.len() > 256 {
-                    state.next.pop_last();
-                }
+                state.next = state.next.iter().take(256).collect();
             }
             Some(Fault::AcceptedRoundIsPromised) => state.accepted_round = state.promised,
             _ => {}
