@@ -100,3 +100,19 @@ impl<'de> Deserialize<'de> for NextProposals {
         BTreeMap::deserialize(deserializer).map(|each| each.into_iter().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proposers_are_in_order_and_each_is_there_once() {
+        let next = |number| NextProposal { session: 1, number };
+        let mut all: NextProposals =
+            [(5, next(1)), (1, next(2)), (3, next(3))].into_iter().collect();
+        assert_eq!(all.iter().map(|(proposer, _)| proposer).collect::<Vec<_>>(), [1, 3, 5]);
+        all.insert(3, next(9));
+        assert_eq!((all.len(), all.get(3), all.get(4)), (3, Some(next(9)), None));
+        assert_eq!(all, all.iter().collect::<Vec<_>>().into_iter().rev().collect());
+    }
+}

@@ -16,6 +16,7 @@ mod learning;
 mod limits;
 mod lines_follower;
 mod lines_leader;
+mod outputs;
 mod partial;
 mod patience;
 mod properties;
