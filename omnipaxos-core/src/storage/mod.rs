@@ -179,7 +179,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         self.stop_sign().filter(|_| self.state.decided == self.end_index())
     }
 
-    /// What the undecided tail costs. Counts a run that is decided or cut in part as a whole.
+    /// What the undecided tail costs. Counts an append that is decided or cut in part as a whole.
     pub(crate) fn tail_cost(&self) -> u64 {
         self.tail_cost
     }
@@ -239,11 +239,18 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
         self.flushes.truncated(from);
         self.flushes.need();
         self.stop_sign = None;
+        let mut cut = 0;
         while let Some(part) = self.tail.pop_back_if(|part| part.start >= from) {
             self.tail_cost -= part.cost;
+            cut = if part.cost > 0 { part.cost } else { cut };
         }
         if let Some(part) = self.tail.back_mut() {
             part.run.count = part.run.count.min(from - part.start);
+            if part.cost == 0 {
+                // The last run of its append was cut off.
+                part.cost = cut;
+                self.tail_cost += cut;
+            }
         }
         self.next_at_end.clone_from(&self.state.next);
         for part in &self.tail {
@@ -360,14 +367,15 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
 
     #[inline]
     fn note_appended(&mut self, records: &Records, mut at: u64) {
-        let start = at;
         for run in records.runs() {
             note_run(&mut self.next_at_end, run);
-            let cost = records.cost_of(at - start, run.count);
-            self.tail.push_back(Part { start: at, run: *run, cost });
+            self.tail.push_back(Part { start: at, run: *run, cost: 0 });
             at += run.count;
         }
-        self.tail_cost += records.cost();
+        if let Some(last) = self.tail.back_mut() {
+            last.cost += records.cost();
+            self.tail_cost += records.cost();
+        }
         if let Some(ss) = records.stop_sign() {
             self.stop_sign = Some(ss.clone());
         }
@@ -379,6 +387,7 @@ impl<S: Sequence, P: PaxosState> Storage<S, P> {
 struct Part {
     start: u64,
     run: Run,
+    /// What its append costs, where it is the last run of that; 0 otherwise.
     cost: u64,
 }
 

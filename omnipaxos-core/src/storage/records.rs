@@ -253,14 +253,6 @@ impl Records {
         Inner { entries, runs: slice_runs(self.runs(), from, to), cost }.build()
     }
 
-    /// What the `count` records from position `skip` on cost together.
-    pub(crate) fn cost_of(&self, skip: u64, count: u64) -> u64 {
-        if count == self.len() {
-            return self.cost();
-        }
-        self.entries().iter().skip(skip as usize).take(count as usize).map(Entry::cost).sum()
-    }
-
     /// How many of the `count` records from position `skip` on cost at most `max_cost` bytes
     /// together; at least `least`.
     pub(crate) fn fitting(&self, skip: u64, count: u64, max_cost: u64, least: u64) -> u64 {
