@@ -46,7 +46,8 @@ pub struct OmniPaxosConfig {
     pub window: u64,
     /// `max-undecided`: the undecided end of the log. Default 32 MiB.
     pub max_undecided: u64,
-    /// `max-pending`: this server's proposals that are not decided yet. Default 32 MiB.
+    /// `max-pending`: this server's proposals that are not decided yet. Those of clients count from
+    /// when they are made, with 256 bytes each beyond their payload. Default 32 MiB.
     pub max_pending: u64,
     /// `max-entry`: the payload of one entry. Default 1 MiB.
     pub max_entry: u64,

@@ -1,21 +1,25 @@
-//! How much of what clients propose may wait for a component to take it.
+//! How much of what clients propose may be open at once.
 //!
 //! A component's queue has no end: a client that never stops would fill the memory with proposals
 //! that nobody has looked at. So clients count what they put there, and are refused beyond a limit.
 
 use omnipaxos_core::paxos::ProposeError;
-use omnipaxos_core::storage::ENTRY_OVERHEAD;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts the bytes of proposals that are on their way to one component. Clones count together.
+/// What an open proposal takes beyond its payload: the message that it comes with, the promise of
+/// its answer, and its place in the lists of those that wait. By measurement; small ones would fill
+/// the memory many times over if this did not count.
+const PROPOSAL_OVERHEAD: u64 = 256;
+
+/// Counts the bytes that open proposals to one component take. Clones count together.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     bytes: Arc<AtomicU64>,
     limit: u64,
 }
 
-/// The place of one proposal in the queue; free again once this is dropped.
+/// The place of one proposal; free again once this is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     bytes: Arc<AtomicU64>,
@@ -31,9 +35,9 @@ impl Gate {
     /// A place for a proposal of `len` bytes.
     ///
     /// # Errors
-    /// [`ProposeError::Overloaded`] where too much waits already.
+    /// [`ProposeError::Overloaded`] where too much is open already.
     pub(crate) fn enter(&self, len: usize) -> Result<Permit, ProposeError> {
-        let (cost, limit) = (ENTRY_OVERHEAD + len as u64, self.limit);
+        let (cost, limit) = (PROPOSAL_OVERHEAD + len as u64, self.limit);
         let more = |bytes: u64| {
             let sum = bytes.saturating_add(cost);
             (bytes == 0 || sum <= limit).then_some(sum)
@@ -56,11 +60,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_is_bounded_and_comes_free() {
-        let gate = Gate::new(2 * ENTRY_OVERHEAD);
+    fn what_is_open_is_bounded_and_comes_free() {
+        let gate = Gate::new(2 * PROPOSAL_OVERHEAD);
         let large = gate.clone().enter(1000).unwrap();
-        let pending = ENTRY_OVERHEAD + 1000;
-        let overloaded = ProposeError::Overloaded { pending, limit: 2 * ENTRY_OVERHEAD };
+        let pending = PROPOSAL_OVERHEAD + 1000;
+        let overloaded = ProposeError::Overloaded { pending, limit: 2 * PROPOSAL_OVERHEAD };
         assert_eq!(gate.enter(0).err(), Some(overloaded));
         drop(large);
         let (first, _second) = (gate.enter(0).unwrap(), gate.enter(0).unwrap());

@@ -7,7 +7,7 @@ use crate::ports::{ProposalFailure, ReadBatch, ReadFailure, Stopped, TrimFailure
 use bytes::Bytes;
 use kompact::prelude::{ActorRef, Ask, Fulfillable as _, KFuture, MessageBounds, promise};
 use omnipaxos_core::digest::Block;
-use omnipaxos_core::leader_election::Ballot;
+use omnipaxos_core::leader_election::{Ballot, NodeId};
 use omnipaxos_core::paxos::{ProposalOutcome, Reconfiguration};
 use omnipaxos_core::storage::Records;
 use std::future::Future;
@@ -73,8 +73,9 @@ impl ReplicaClient {
         Self { replica, gate: Gate::new(u64::MAX) }
     }
 
-    /// Lets no more than `bytes` of proposals, of this client and its clones, wait for the replica
-    /// to take them; those beyond are refused as overloaded.
+    /// Lets no more than `bytes` of proposals, of this client and its clones, be open at once;
+    /// those beyond are refused as overloaded. A proposal counts for its payload and 256 bytes,
+    /// until it is answered.
     #[must_use]
     pub fn bounded(self, bytes: u64) -> Self {
         Self { gate: Gate::new(bytes), ..self }
@@ -83,7 +84,7 @@ impl ReplicaClient {
     /// Replicates `data`. The answer comes when it is decided, and says where; or when the log was
     /// sealed without it, so that it can be proposed in the next configuration.
     ///
-    /// Where more than `max-pending` bytes wait for the replica, or for a decision, the answer is
+    /// Where more than `max-pending` bytes are open already, the answer is
     /// [`Overloaded`](omnipaxos_core::paxos::ProposeError::Overloaded): nothing was proposed.
     pub fn propose(&self, data: impl Into<Bytes>) -> Answer<ProposalOutcome, ProposalFailure> {
         let data = data.into();
@@ -93,12 +94,20 @@ impl ReplicaClient {
         }
     }
 
-    /// Ends the configuration with a StopSign that names the next one.
+    /// Ends the configuration with a StopSign that names the next one. Answered as a proposal.
     pub fn propose_reconfiguration(
         &self,
         next: impl Into<Reconfiguration>,
     ) -> Answer<ProposalOutcome, ProposalFailure> {
-        self.ask(ReplicaMessage::Reconfigure, Reconfigure(next.into()))
+        let next = next.into();
+        let ids = next.nodes.len() + next.learners.len();
+        let len = size_of::<NodeId>() * ids + next.metadata.as_ref().map_or(0, Bytes::len);
+        match self.gate.enter(len) {
+            Ok(permit) => {
+                self.ask(ReplicaMessage::Reconfigure, Reconfigure::admitted(next, permit))
+            }
+            Err(overloaded) => Answer::refused(overloaded),
+        }
     }
 
     /// Reads decided entries from `from` on, below `to`: as many as one batch may hold. Ask again
@@ -168,10 +177,16 @@ impl ReplicaClient {
 mod tests {
     use super::*;
     use crate::components::{FlushMode, ReplicaComponent, ReplicaOptions};
-    use kompact::prelude::{ActorRefFactory as _, BlockingFutureExt as _, KompactConfig};
+    use crate::ports::LeaderElectionPort;
+    use kompact::prelude::{
+        ActorRefFactory as _, BlockingFutureExt as _, Component, KompactConfig, KompactSystem,
+        Require,
+    };
+    use omnipaxos_core::leader_election::Leader;
     use omnipaxos_core::paxos::{Paxos, PaxosConfig, ProposeError};
     use omnipaxos_core::storage::{MemorySequence, MemoryState, Storage};
-    use std::time::{Duration, Instant};
+    use std::sync::Arc;
+    use std::time::Duration;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -182,31 +197,71 @@ mod tests {
         answer.wait_timeout(Duration::from_millis(1)).is_ok_and(refused)
     }
 
-    #[test]
-    fn what_no_replica_takes_is_refused_beyond_the_bound() {
-        let system = KompactConfig::default().build().wait_timeout(PATIENCE).unwrap().unwrap();
+    type Replica = ReplicaComponent<MemorySequence, MemoryState>;
+
+    /// The only server of its configuration, before it runs.
+    fn replica(system: &KompactSystem) -> Arc<Component<Replica>> {
         let storage = Storage::with(MemorySequence::new(), MemoryState::new());
-        let paxos = Paxos::try_with(1, 1, vec![2, 3], storage, PaxosConfig::default()).unwrap();
+        let paxos = Paxos::try_with(1, 1, vec![], storage, PaxosConfig::default()).unwrap();
         let options = ReplicaOptions {
             tick: Duration::from_millis(10),
             batch_bytes: 1 << 20,
             flush: FlushMode::Auto,
         };
-        let replica = system.create(move || ReplicaComponent::new(paxos, None, options));
+        system.create(move || ReplicaComponent::new(paxos, None, options))
+    }
+
+    fn lead(replica: &Component<Replica>) {
+        let leader = Leader { ballot: Ballot::new(1, 0, 1) };
+        replica.on_definition(|replica| {
+            let _ = Require::<LeaderElectionPort>::handle(replica, leader).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_queue_that_is_never_empty_is_worked_off_in_parts() {
+        let system = KompactConfig::default().build().wait_timeout(PATIENCE).unwrap().unwrap();
+        let replica = replica(&system);
+        lead(&replica);
+        let client = ReplicaClient::new(replica.actor_ref());
+        let propose = |count: u64| -> Vec<_> { (0..count).map(|_| client.propose("a")).collect() };
+        let before = propose(20_000);
+        let status = client.status();
+        let behind = propose(20_000);
+        system.start_notify(&replica).wait_timeout(PATIENCE).unwrap();
+        let status = status.wait_timeout(PATIENCE).unwrap().unwrap();
+        assert!((10_000..=20_000).contains(&status.decided_index), "{status:?}");
+        for answer in before.into_iter().chain(behind) {
+            assert!(matches!(answer.wait_timeout(PATIENCE), Ok(Ok(ProposalOutcome::Decided(_)))));
+        }
+        system.kill_system().unwrap();
+    }
+
+    #[test]
+    fn what_is_open_is_bounded_and_there_is_room_again_once_it_is_answered() {
+        let system = KompactConfig::default().build().wait_timeout(PATIENCE).unwrap().unwrap();
+        let replica = replica(&system);
         let client = ReplicaClient::new(replica.actor_ref()).bounded(10_000);
         let unbounded = ReplicaClient::new(replica.actor_ref());
         let payload = vec![7; 4000];
-        let taken = [client.propose(payload.clone()), client.clone().propose(payload.clone())];
-        assert!(is_refused(client.propose(payload.clone())));
-        assert!(is_refused(client.clone().propose(payload.clone())));
-        assert!(!is_refused(unbounded.propose(payload.clone())));
-        // Once it runs it takes what waits, and there is room again.
+        let open = [client.propose(payload.clone()), client.clone().propose(payload.clone())];
+        let refuses = || {
+            let next = Reconfiguration::from(vec![1]).with_metadata(payload.clone());
+            is_refused(client.propose(payload.clone()))
+                && is_refused(client.clone().propose(payload.clone()))
+                && is_refused(client.propose_reconfiguration(next))
+                && !is_refused(unbounded.propose(payload.clone()))
+        };
+        assert!(refuses());
+        // Taken, but nobody leads.
         system.start_notify(&replica).wait_timeout(PATIENCE).unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        while is_refused(client.propose(payload.clone())) {
-            assert!(Instant::now() < deadline, "no room");
+        client.status().wait_timeout(PATIENCE).unwrap().unwrap();
+        assert!(refuses());
+        lead(&replica);
+        for answer in open {
+            assert!(matches!(answer.wait_timeout(PATIENCE), Ok(Ok(ProposalOutcome::Decided(_)))));
         }
-        drop(taken);
+        assert!(!is_refused(client.propose(payload.clone())));
         system.kill_system().unwrap();
     }
 }

@@ -14,6 +14,16 @@ use std::time::Duration;
 /// Bytes of an entry.
 const PAYLOAD: usize = 4096;
 
+/// Bytes of a small entry.
+const SMALL: usize = 16;
+
+/// What an entry takes in a log beyond its payload, at most: its place, and what its bytes need to
+/// be shared.
+const LOG_OVERHEAD: u64 = 128;
+
+/// Of what is in use `malloc` may hold one part in so many more.
+const MALLOC: u64 = 4;
+
 /// Decided entries that each server keeps.
 const KEEP: u64 = 16_384;
 
@@ -27,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 type Servers = Cluster<MemorySequence, MemoryState>;
 
-/// All rows: bulk traffic for `seconds`, then a client that never stops for a quarter of them.
+/// All rows: bulk traffic for `seconds`, then clients that never stop for a quarter of them each.
 pub(crate) fn rows(seconds: u64, mut done: impl FnMut()) -> Result<Vec<Row>, GroupError> {
     let floor = floor::run(PAYLOAD, MESSAGES_OPEN, MESSAGES)?.rate();
     let cluster = Cluster::start(|_| Ok(Storage::with(MemorySequence::new(), MemoryState::new())))?;
@@ -47,31 +57,49 @@ pub(crate) fn rows(seconds: u64, mut done: impl FnMut()) -> Result<Vec<Row>, Gro
     done();
 
     let length = Duration::from_secs(seconds.div_ceil(4));
-    let work = format!("a client that never stops, {PAYLOAD} B, {} s", length.as_secs());
+    for payload in [PAYLOAD, SMALL] {
+        rows.extend(flooded(&cluster, payload, length, &idle)?);
+        done();
+    }
+    cluster.stop()?;
+    Ok(rows)
+}
+
+/// What is asked while a client never stops.
+fn flooded(
+    cluster: &Servers,
+    payload: usize,
+    length: Duration,
+    idle: &RoundTripCounts,
+) -> Result<Vec<Row>, GroupError> {
+    let work = format!("a client that never stops, {payload} B, {} s", length.as_secs());
     let before = (cluster.round_trips(), cluster.leader_changes()?);
     let retained = cluster.retained()?;
     // Entries that a server lacks which lags behind are in the others' logs.
     let over = AtomicBool::new(false);
     let (flood, most) = std::thread::scope(|scope| {
-        let looks = scope.spawn(|| most_retained(&cluster, &over));
-        let flood = cluster.client().and_then(|client| flood::run(client, PAYLOAD, length));
+        let looks = scope.spawn(|| most_retained(cluster, &over));
+        let flood = cluster.client().and_then(|client| flood::run(client, payload, length));
         over.store(true, Ordering::Relaxed);
         let most = looks.join().map_err(|_| GroupError("nobody looked".to_owned()))?;
         Ok::<_, GroupError>((flood?, most?))
     })?;
-    let more = most.saturating_sub(retained);
-    rows.extend(isolated(&work, &cluster, &before, &idle)?);
-    rows.extend(bounded(&work, &flood, cluster.config()?.max_pending, more));
-    cluster.stop()?;
-    done();
+    // The leader's entries before shared the bytes of one; small ones say nothing of larger ones
+    // that were there before them.
+    let there = if payload == PAYLOAD { retained.followers } else { 0 };
+    let log = |entries: u64| entries * (payload as u64 + LOG_OVERHEAD);
+    let allowed = cluster.config()?.max_pending + log(most);
+    let allowed = (allowed + allowed / MALLOC).saturating_sub(log(there));
+    let mut rows = isolated(&work, cluster, &before, idle)?;
+    rows.extend(bounded(&work, &flood, allowed));
     Ok(rows)
 }
 
-/// The most entries that the logs of all servers had together, until it is `over`.
+/// The most decided entries that the logs of all servers had together, until it is `over`.
 fn most_retained(cluster: &Servers, over: &AtomicBool) -> Result<u64, GroupError> {
     let mut most = 0;
     while !over.load(Ordering::Relaxed) {
-        most = most.max(cluster.retained()?);
+        most = most.max(cluster.retained()?.all());
         std::thread::sleep(LOOK);
     }
     Ok(most)
@@ -107,16 +135,12 @@ fn isolated(
     ])
 }
 
-fn bounded(work: &str, flood: &Flood, max_pending: u64, retained: u64) -> Vec<Row> {
+fn bounded(work: &str, flood: &Flood, allowed: u64) -> Vec<Row> {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    // As much may wait for the replica as for decisions. At the leader entries shared their bytes
-    // before, so that what it keeps anyhow is new as well.
-    let log = (retained + 2 * KEEP) * PAYLOAD as u64;
-    let bound = mib(2 * max_pending + log);
     let grown = format!("{work}: memory");
     let a_second = |count: u64| count as f64 / flood.seconds;
     vec![
-        Row::new(grown, "queues and log", mib(flood.grown), bound, "MiB more")
+        Row::new(grown, "open proposals and logs", mib(flood.grown), mib(allowed), "MiB more")
             .goal(Goal::AtMost(1.0)),
         Row::new(
             format!("{work}: refused at once"),

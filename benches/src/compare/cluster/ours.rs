@@ -15,6 +15,23 @@ use omnipaxos_kompact::spawn::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Decided entries in logs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retained {
+    /// In the leader's.
+    pub leader: u64,
+    /// In those of all others together.
+    pub followers: u64,
+}
+
+impl Retained {
+    /// In all logs.
+    #[must_use]
+    pub fn all(self) -> u64 {
+        self.leader + self.followers
+    }
+}
+
 struct Server<S, P>
 where
     S: Sequence + Send + 'static,
@@ -153,18 +170,22 @@ where
         round_trips.fold(RoundTripCounts::default(), |all, of_one| all.and(&of_one.counts()))
     }
 
-    /// Entries in the logs of all servers.
+    /// Decided entries in the logs of all servers.
     ///
     /// # Errors
     /// [`GroupError`] where a server does not answer.
-    pub fn retained(&self) -> Result<u64, GroupError> {
-        let replicas = self.servers.values().filter_map(|server| server.replica.as_ref());
-        let retained = |replica: &ReplicaHandle<S, P>| {
+    pub fn retained(&self) -> Result<Retained, GroupError> {
+        let mut all = Retained::default();
+        for replica in self.servers.values().filter_map(|server| server.replica.as_ref()) {
             let status = replica.client().status().wait_timeout(PATIENCE);
             let status = status.map_err(|_| no_answer("a replica"))?.map_err(GroupError::new)?;
-            Ok(status.log_len - status.first_index)
-        };
-        replicas.map(retained).sum()
+            let entries = status.decided_index.saturating_sub(status.first_index);
+            match status.pid == self.leader {
+                true => all.leader += entries,
+                false => all.followers += entries,
+            }
+        }
+        Ok(all)
     }
 
     /// Asks the leader.

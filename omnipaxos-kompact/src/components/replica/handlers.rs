@@ -196,14 +196,17 @@ where
 
     fn receive_local(&mut self, message: ReplicaMessage) -> HandlerResult {
         match message {
-            ReplicaMessage::Drain => self.drain(),
+            ReplicaMessage::Drain => {
+                self.drain_is_scheduled = false;
+                self.drain();
+            }
             ReplicaMessage::Propose(ask) => {
-                let (promise, Propose { data, .. }) = ask.take();
-                self.propose(data, Waiter::Ask(promise));
+                let (promise, Propose { data, permit }) = ask.take();
+                self.propose(data, Waiter::Ask(promise, permit));
             }
             ReplicaMessage::Reconfigure(ask) => {
-                let (promise, Reconfigure(next)) = ask.take();
-                self.reconfigure(next, Waiter::Ask(promise));
+                let (promise, Reconfigure { next, permit }) = ask.take();
+                self.reconfigure(next, Waiter::Ask(promise, permit));
             }
             ReplicaMessage::ProposeWith { token, attempt, proposal } => {
                 self.propose_with(token, attempt, proposal);

@@ -14,26 +14,43 @@ use omnipaxos_core::storage::{ConfigId, FlushId, Records, StopSign, StorageError
 #[derive(Debug)]
 pub struct Propose {
     pub(super) data: Bytes,
-    /// Its place among what waits for the replica; free once the replica has it.
-    _permit: Option<Permit>,
+    /// Its place among what is open.
+    pub(super) permit: Option<Permit>,
 }
 
 impl Propose {
-    /// These bytes, however many wait already.
+    /// These bytes, however many are open already.
     #[must_use]
     pub fn new(data: Bytes) -> Self {
-        Self { data, _permit: None }
+        Self { data, permit: None }
     }
 
     /// These bytes, which were let in by a gate.
     pub(crate) fn admitted(data: Bytes, permit: Permit) -> Self {
-        Self { data, _permit: Some(permit) }
+        Self { data, permit: Some(permit) }
     }
 }
 
 /// End the configuration and name the next one. Answered as a proposal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reconfigure(pub Reconfiguration);
+#[derive(Debug)]
+pub struct Reconfigure {
+    pub(super) next: Reconfiguration,
+    /// Its place among what is open.
+    pub(super) permit: Option<Permit>,
+}
+
+impl Reconfigure {
+    /// To this configuration, however much is open already.
+    #[must_use]
+    pub fn new(next: Reconfiguration) -> Self {
+        Self { next, permit: None }
+    }
+
+    /// To this configuration, which was let in by a gate.
+    pub(crate) fn admitted(next: Reconfiguration, permit: Permit) -> Self {
+        Self { next, permit: Some(permit) }
+    }
+}
 
 /// Read decided entries from `from` on, below `to`, as many as one batch may hold, and at least one
 /// where there is one.

@@ -2,7 +2,8 @@
 //!
 //! Whatever arrives is handled at once and marks the replica dirty; a message to itself, which
 //! lands behind everything that is queued already, then works it all off together: one flush, one
-//! round of outgoing messages, one batch of decided entries for a whole burst of input.
+//! round of outgoing messages, one batch of decided entries for a whole burst of input. Bursts
+//! without an end are worked off in parts.
 
 mod flusher;
 mod handlers;
@@ -36,6 +37,10 @@ use waiters::Waiters;
 
 /// Batches of decided entries that are indicated before others get their turn.
 const BATCHES_PER_DRAIN: u32 = 8;
+
+/// Inputs that are handled before they are worked off, however many wait behind them: under a
+/// load that fills the queue peers and followers must not wait for all of it.
+const INPUTS_PER_DRAIN: u32 = 4096;
 
 /// Flushes that may follow one another within one drain.
 const FLUSHES_PER_DRAIN: u32 = 8;
@@ -82,6 +87,8 @@ where
     drain_is_scheduled: bool,
     /// How much of the log is hashed in the next tick.
     digest_bytes: u64,
+    /// Inputs that were handled and not worked off yet.
+    inputs: u32,
     /// Where the indications of decided entries have come to.
     next_index: u64,
     promised: Ballot,
@@ -124,6 +131,7 @@ where
             refused: None,
             drain_is_scheduled: false,
             digest_bytes: *DIGEST_BYTES.start(),
+            inputs: 0,
             next_index: read_from.unwrap_or_else(|| paxos.first_index()),
             promised: paxos.promised(),
             prepared: Ballot::default(),
@@ -180,7 +188,7 @@ where
     }
 
     fn answer_all_stopped(&mut self) {
-        for waiter in self.waiters.take_all().into_values() {
+        for (_, waiter) in self.waiters.take_all() {
             if let Some(event) = waiter.answer(Err(Stopped.into())) {
                 self.decided.trigger(event);
             }
@@ -206,6 +214,10 @@ where
     }
 
     fn mark_dirty(&mut self) {
+        self.inputs += 1;
+        if self.inputs >= INPUTS_PER_DRAIN {
+            self.drain();
+        }
         if !self.drain_is_scheduled {
             self.drain_is_scheduled = true;
             self.ctx.actor_ref().tell(ReplicaMessage::Drain);
@@ -214,7 +226,7 @@ where
 
     /// Works off what was handled since the last time.
     fn drain(&mut self) {
-        self.drain_is_scheduled = false;
+        self.inputs = 0;
         self.flush();
         self.send();
         self.report_outcomes();
