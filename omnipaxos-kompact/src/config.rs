@@ -47,7 +47,7 @@ pub struct OmniPaxosConfig {
     /// `max-undecided`: the undecided end of the log. Default 32 MiB.
     pub max_undecided: u64,
     /// `max-pending`: this server's proposals that are not decided yet. Those of clients count from
-    /// when they are made, with 256 bytes each beyond their payload. Default 32 MiB.
+    /// when they are made, with 512 bytes each beyond their payload. Default 32 MiB.
     pub max_pending: u64,
     /// `max-entry`: the payload of one entry. Default 1 MiB.
     pub max_entry: u64,

@@ -74,7 +74,7 @@ impl ReplicaClient {
     }
 
     /// Lets no more than `bytes` of proposals, of this client and its clones, be open at once;
-    /// those beyond are refused as overloaded. A proposal counts for its payload and 256 bytes,
+    /// those beyond are refused as overloaded. A proposal counts for its payload and 512 bytes,
     /// until it is answered.
     #[must_use]
     pub fn bounded(self, bytes: u64) -> Self {

@@ -17,6 +17,12 @@ const PAYLOAD: usize = 4096;
 /// Bytes of a small entry.
 const SMALL: usize = 16;
 
+/// Clients that are faster than servers which share two cores with them.
+const CLIENTS: usize = 4;
+
+/// How long they go on.
+const FILL: Duration = Duration::from_secs(4);
+
 /// What an entry takes in a log beyond its payload, at most: its place, and what its bytes need to
 /// be shared.
 const LOG_OVERHEAD: u64 = 128;
@@ -37,7 +43,8 @@ const LOOK: Duration = Duration::from_millis(20);
 
 type Servers = Cluster<MemorySequence, MemoryState>;
 
-/// All rows: bulk traffic for `seconds`, then clients that never stop for a quarter of them each.
+/// All rows: bulk traffic for `seconds`, and a client that never stops for a quarter of them, with
+/// large and small entries; then memory.
 pub(crate) fn rows(seconds: u64, mut done: impl FnMut()) -> Result<Vec<Row>, GroupError> {
     let floor = floor::run(PAYLOAD, MESSAGES_OPEN, MESSAGES)?.rate();
     let cluster = Cluster::start(|_| Ok(Storage::with(MemorySequence::new(), MemoryState::new())))?;
@@ -57,15 +64,18 @@ pub(crate) fn rows(seconds: u64, mut done: impl FnMut()) -> Result<Vec<Row>, Gro
     done();
 
     let length = Duration::from_secs(seconds.div_ceil(4));
+    rows.extend(filled(&cluster, PAYLOAD)?);
     for payload in [PAYLOAD, SMALL] {
         rows.extend(flooded(&cluster, payload, length, &idle)?);
         done();
     }
+    rows.extend(filled(&cluster, SMALL)?);
+    done();
     cluster.stop()?;
     Ok(rows)
 }
 
-/// What is asked while a client never stops.
+/// Heartbeats and leaders beside one client that never stops.
 fn flooded(
     cluster: &Servers,
     payload: usize,
@@ -74,12 +84,21 @@ fn flooded(
 ) -> Result<Vec<Row>, GroupError> {
     let work = format!("a client that never stops, {payload} B, {} s", length.as_secs());
     let before = (cluster.round_trips(), cluster.leader_changes()?);
+    let flood = flood::of(1, cluster.client()?, payload, length)?;
+    let mut rows = isolated(&work, cluster, &before, idle)?;
+    rows.push(refused(&work, &flood));
+    Ok(rows)
+}
+
+/// Memory beside clients that never stop and are faster than the servers.
+fn filled(cluster: &Servers, payload: usize) -> Result<Vec<Row>, GroupError> {
+    let work = format!("{CLIENTS} clients that never stop, {payload} B, {} s", FILL.as_secs());
     let retained = cluster.retained()?;
     // Entries that a server lacks which lags behind are in the others' logs.
     let over = AtomicBool::new(false);
     let (flood, most) = std::thread::scope(|scope| {
         let looks = scope.spawn(|| most_retained(cluster, &over));
-        let flood = cluster.client().and_then(|client| flood::run(client, payload, length));
+        let flood = cluster.client().and_then(|c| flood::of(CLIENTS, c, payload, FILL));
         over.store(true, Ordering::Relaxed);
         let most = looks.join().map_err(|_| GroupError("nobody looked".to_owned()))?;
         Ok::<_, GroupError>((flood?, most?))
@@ -90,9 +109,17 @@ fn flooded(
     let log = |entries: u64| entries * (payload as u64 + LOG_OVERHEAD);
     let allowed = cluster.config()?.max_pending + log(most);
     let allowed = (allowed + allowed / MALLOC).saturating_sub(log(there));
-    let mut rows = isolated(&work, cluster, &before, idle)?;
-    rows.extend(bounded(&work, &flood, allowed));
-    Ok(rows)
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let (grown, allowed) = (mib(flood.grown), mib(allowed));
+    let peer = "open proposals and logs";
+    let memory = Row::new(format!("{work}: memory"), peer, grown, allowed, "MiB more");
+    Ok(vec![memory.goal(Goal::AtMost(1.0)), refused(&work, &flood)])
+}
+
+fn refused(work: &str, flood: &Flood) -> Row {
+    let work = format!("{work}: refused at once");
+    let a_second = |count: u64| count as f64 / flood.seconds;
+    Row::new(work, "proposals", a_second(flood.refused), a_second(flood.made), "a second")
 }
 
 /// The most decided entries that the logs of all servers had together, until it is `over`.
@@ -133,21 +160,4 @@ fn isolated(
         Row::new(format!("{work}: unanswered"), "heartbeats", unanswered, asked, "requests"),
         Row::new(format!("{work}: other leaders"), "the goal", changes, 0.0, "changes").none(),
     ])
-}
-
-fn bounded(work: &str, flood: &Flood, allowed: u64) -> Vec<Row> {
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let grown = format!("{work}: memory");
-    let a_second = |count: u64| count as f64 / flood.seconds;
-    vec![
-        Row::new(grown, "open proposals and logs", mib(flood.grown), mib(allowed), "MiB more")
-            .goal(Goal::AtMost(1.0)),
-        Row::new(
-            format!("{work}: refused at once"),
-            "proposals",
-            a_second(flood.refused),
-            a_second(flood.made),
-            "a second",
-        ),
-    ]
 }

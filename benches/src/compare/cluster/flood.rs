@@ -34,12 +34,42 @@ pub struct Flood {
     pub grown: u64,
 }
 
-/// Proposes entries of `payload` bytes for `length` without waiting for anything.
+impl Flood {
+    fn and(self, other: &Flood) -> Flood {
+        Flood {
+            made: self.made + other.made,
+            refused: self.refused + other.refused,
+            decided: self.decided + other.decided,
+            refused_later: self.refused_later + other.refused_later,
+            seconds: self.seconds.max(other.seconds),
+            grown: self.grown.max(other.grown),
+        }
+    }
+}
+
+/// Lets so many clients propose entries of `payload` bytes for `length`, without waiting for
+/// anything. What they did is added up.
 ///
 /// # Errors
 /// [`GroupError`] where a proposal is answered by anything but its decision or that there are too
 /// many, or not at all.
-pub fn run(client: &ReplicaClient, payload: usize, length: Duration) -> Result<Flood, GroupError> {
+pub fn of(
+    clients: usize,
+    client: &ReplicaClient,
+    payload: usize,
+    length: Duration,
+) -> Result<Flood, GroupError> {
+    std::thread::scope(|scope| {
+        let one = |_| scope.spawn(|| run(client, payload, length));
+        let floods: Vec<_> = (0..clients).map(one).collect();
+        floods.into_iter().try_fold(Flood::default(), |all, flood| {
+            let flood = flood.join().map_err(|_| GroupError("a client ended".to_owned()))??;
+            Ok(all.and(&flood))
+        })
+    })
+}
+
+fn run(client: &ReplicaClient, payload: usize, length: Duration) -> Result<Flood, GroupError> {
     let mut flood = Flood::default();
     let (before, start) = (resident()?, Instant::now());
     let mut sample = Vec::new();
