@@ -30,6 +30,9 @@ const LOG_OVERHEAD: u64 = 128;
 /// Of what is in use `malloc` may hold one part in so many more.
 const MALLOC: u64 = 4;
 
+/// What Kompact's buffers, and the clients' threads with their arenas, may take.
+const BUFFERS: u64 = 32 << 20;
+
 /// Decided entries that each server keeps.
 const KEEP: u64 = 16_384;
 
@@ -43,36 +46,45 @@ const LOOK: Duration = Duration::from_millis(20);
 
 type Servers = Cluster<MemorySequence, MemoryState>;
 
-/// All rows: bulk traffic for `seconds`, and a client that never stops for a quarter of them, with
-/// large and small entries; then memory.
+/// All rows: memory, each time of servers of their own; bulk traffic for `seconds`, and a client
+/// that never stops for a quarter of them, with large and small entries.
 pub(crate) fn rows(seconds: u64, mut done: impl FnMut()) -> Result<Vec<Row>, GroupError> {
+    let mut rows = Vec::new();
+    for payload in [PAYLOAD, SMALL] {
+        let (cluster, _) = warm(payload)?;
+        rows.extend(filled(&cluster, payload)?);
+        cluster.stop()?;
+        done();
+    }
     let floor = floor::run(PAYLOAD, MESSAGES_OPEN, MESSAGES)?.rate();
-    let cluster = Cluster::start(|_| Ok(Storage::with(MemorySequence::new(), MemoryState::new())))?;
-    cluster.keep(KEEP)?;
+    let (cluster, rate) = warm(PAYLOAD)?;
     let idle = idle(&cluster);
-    // So that all memory that the steady state needs is there.
-    let rate = cluster.run(Place::Leader, PAYLOAD, WINDOW, 8 * WINDOW)?.rate();
 
     let work = format!("bulk of {PAYLOAD} B, {seconds} s");
     let before = (cluster.round_trips(), cluster.leader_changes()?);
     let count = ((rate * seconds as f64) as u64).max(WINDOW);
     let bulk = cluster.run(Place::Leader, PAYLOAD, WINDOW, count)?;
-    let mut rows = isolated(&work, &cluster, &before, &idle)?;
+    rows.extend(isolated(&work, &cluster, &before, &idle)?);
     let sent = |rate: f64, copies: f64| rate * copies * PAYLOAD as f64;
     let (ours, theirs) = (sent(bulk.rate(), 2.0), sent(floor, 1.0));
     rows.push(Row::new(work, "Kompact, one way", ours, theirs, "bytes/s sent"));
     done();
 
     let length = Duration::from_secs(seconds.div_ceil(4));
-    rows.extend(filled(&cluster, PAYLOAD)?);
     for payload in [PAYLOAD, SMALL] {
         rows.extend(flooded(&cluster, payload, length, &idle)?);
         done();
     }
-    rows.extend(filled(&cluster, SMALL)?);
-    done();
     cluster.stop()?;
     Ok(rows)
+}
+
+/// Servers that have all the memory that the steady state needs, and what they decide in a second.
+fn warm(payload: usize) -> Result<(Servers, f64), GroupError> {
+    let cluster = Cluster::start(|_| Ok(Storage::with(MemorySequence::new(), MemoryState::new())))?;
+    cluster.keep(KEEP)?;
+    let rate = cluster.run(Place::Leader, payload, WINDOW, 8 * WINDOW)?.rate();
+    Ok((cluster, rate))
 }
 
 /// Heartbeats and leaders beside one client that never stops.
@@ -103,12 +115,11 @@ fn filled(cluster: &Servers, payload: usize) -> Result<Vec<Row>, GroupError> {
         let most = looks.join().map_err(|_| GroupError("nobody looked".to_owned()))?;
         Ok::<_, GroupError>((flood?, most?))
     })?;
-    // The leader's entries before shared the bytes of one; small ones say nothing of larger ones
-    // that were there before them.
-    let there = if payload == PAYLOAD { retained.followers } else { 0 };
+    // The leader's entries before shared the bytes of one.
+    let there = retained.followers;
     let log = |entries: u64| entries * (payload as u64 + LOG_OVERHEAD);
     let allowed = cluster.config()?.max_pending + log(most);
-    let allowed = (allowed + allowed / MALLOC).saturating_sub(log(there));
+    let allowed = (allowed + allowed / MALLOC + BUFFERS).saturating_sub(log(there));
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let (grown, allowed) = (mib(flood.grown), mib(allowed));
     let peer = "open proposals and logs";
