@@ -39,7 +39,7 @@ pub struct OmniPaxosConfig {
     pub accept_frame: u64,
     /// `sync-chunk`: entries in one message that lets a server catch up. Default 256 KiB.
     pub sync_chunk: u64,
-    /// `segment`: entries in one message of a migration, at the most. It begins with a quarter, and
+    /// `segment`: entries in one message of a migration, at the most. It begins with an eighth, and
     /// stays with less where what a server sends waits behind its segments. Default 256 KiB.
     pub segment: u64,
     /// `window`: entries on their way to one follower. Default 1 MiB.

@@ -25,7 +25,8 @@ const STEP: Duration = Duration::from_millis(20);
 /// [`kompact_config`](crate::network::kompact_config) does so already; this is for a configuration
 /// that was made otherwise. A timeout may come early by as long as the thread slept last: about a
 /// millisecond, never more than 20. Where the process gets no processor for longer than that,
-/// timeouts come later by the rest.
+/// timeouts come later by the rest, and `KompactSystem::now`, which is the wheel's clock, stays
+/// behind for good.
 ///
 /// Building the system panics where the operating system gives no thread, as with all of Kompact's
 /// threads.

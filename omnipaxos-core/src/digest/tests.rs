@@ -222,6 +222,14 @@ fn the_format_does_not_change() {
     assert_eq!(anchor.end, 2);
     let known = "2dd88c48e25375f9c94c4948f1ddb9f09b68ee222e71b1af8cdb84aa76eb3717";
     assert_eq!(anchor.digest.to_string(), known);
+
+    // Where blocks end is a part of it.
+    let sizes: Vec<usize> = (0..100).map(|n| n * 41 % 3000).collect();
+    let mut several = BlockDigests::new(1);
+    several.push(&of_sizes(&sizes));
+    assert_eq!(several.closed().len(), 3);
+    let known = "687276fa7d1eb62a580f19f2324aaef74d0cf51721eba5e21447c28be36b191f";
+    assert_eq!(several.anchor().digest.to_string(), known);
 }
 
 /// However the bytes of records are gathered for the hash, it sees one string of them.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What an open proposal takes beyond its payload: the message that it comes with, the promise of
 /// its answer, and its place in the lists of those that wait. By measurement; small ones would fill
 /// the memory many times over if this did not count.
-const PROPOSAL_OVERHEAD: u64 = 512;
+pub(crate) const PROPOSAL_OVERHEAD: u64 = 512;
 
 /// Counts the bytes that open proposals to one component take. Clones count together.
 #[derive(Clone, Debug)]

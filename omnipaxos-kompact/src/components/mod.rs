@@ -9,7 +9,7 @@ mod round_trips;
 mod router;
 
 pub use election::LeaderElectionComponent;
-pub(crate) use gate::{Gate, Permit};
+pub(crate) use gate::{Gate, PROPOSAL_OVERHEAD, Permit};
 pub use health::ReplicaHealth;
 pub use identity::{IdentityComponent, IdentityRequest, Members};
 pub use replica::{

@@ -31,7 +31,7 @@ impl ServerClient {
     /// Replicates `data`. The answer is its global index, once it is decided, in whichever
     /// configuration.
     ///
-    /// Where more than `max-pending` bytes wait for the server, or for a decision, the answer is
+    /// Where more than `max-pending` bytes are open already, the answer is
     /// [`Overloaded`](omnipaxos_core::paxos::ProposeError::Overloaded): nothing was proposed.
     pub fn propose(&self, data: impl Into<Bytes>) -> Answer<u64, ProposalError> {
         let data = data.into();

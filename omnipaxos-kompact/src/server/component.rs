@@ -6,7 +6,7 @@ use super::held::{Fate, Final, Held};
 use super::messages::{FromDriver, Input, ProposeData, ServerRequest};
 use super::port::{LogPort, LogRequest, ServerEvent};
 use super::stream::{Delivery, Stream};
-use crate::components::{Outcome, Proposal, ReplicaMessage};
+use crate::components::{Outcome, Permit, Proposal, ReplicaMessage};
 use crate::ports::{
     DecidedPort, LinkIndication, ProposalFailure, ReplicaEvent, RouterEvent, RouterEventPort,
     ServerPort, Stopped, Token,
@@ -46,7 +46,8 @@ pub struct ServerComponent {
 /// How the answer to a proposal gets back.
 #[derive(Debug)]
 enum Waiter {
-    Ask(KPromise<Result<u64, ProposalError>>),
+    /// Its place is free once it is answered.
+    Ask(KPromise<Result<u64, ProposalError>>, Option<Permit>),
     Port(Token),
 }
 
@@ -134,7 +135,9 @@ impl ServerComponent {
 
     fn answer(&mut self, waiter: Waiter, result: Result<u64, ProposalError>) {
         match waiter {
-            Waiter::Ask(promise) => {
+            Waiter::Ask(promise, permit) => {
+                // Whoever is told so may propose again.
+                drop(permit);
                 // Whoever asked may have stopped waiting.
                 let _ = promise.fulfil(result);
             }
@@ -254,8 +257,8 @@ impl Actor for ServerComponent {
     fn receive_local(&mut self, request: ServerRequest) -> HandlerResult {
         match request {
             ServerRequest::Propose(ask) => {
-                let (promise, ProposeData { data, .. }) = ask.take();
-                self.propose(data, Waiter::Ask(promise));
+                let (promise, ProposeData { data, permit }) = ask.take();
+                self.propose(data, Waiter::Ask(promise, permit));
             }
             ServerRequest::Change(ask) => {
                 let (promise, change) = ask.take();

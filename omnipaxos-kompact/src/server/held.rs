@@ -4,9 +4,10 @@
 //! a sealed log lacks, and what a replica refuses because its configuration ends, waits here, in
 //! order, for the next one.
 
+use crate::components::PROPOSAL_OVERHEAD;
 use bytes::Bytes;
 use omnipaxos_core::paxos::{ProposalOutcome, ProposeError};
-use omnipaxos_core::storage::{ConfigId, ENTRY_OVERHEAD};
+use omnipaxos_core::storage::ConfigId;
 use std::collections::BTreeMap;
 
 /// Proposals with whoever waits for their outcomes.
@@ -180,7 +181,7 @@ impl<W> Held<W> {
 }
 
 fn cost(data: &Bytes) -> u64 {
-    ENTRY_OVERHEAD + data.len() as u64
+    PROPOSAL_OVERHEAD + data.len() as u64
 }
 
 #[cfg(test)]
@@ -190,7 +191,7 @@ mod tests {
     const DROPPED: Fate = Fate::Outcome(ProposalOutcome::Dropped);
 
     fn held(count: u8) -> Held<u8> {
-        let mut held = Held::new(1000);
+        let mut held = Held::new(10_000);
         for n in 1..=count {
             held.submit(Bytes::from(vec![n]), n).unwrap();
         }
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_and_come_free() {
-        let mut held: Held<u8> = Held::new(2 * ENTRY_OVERHEAD);
+        let mut held: Held<u8> = Held::new(2 * PROPOSAL_OVERHEAD);
         held.activate(Some(1));
         held.submit(Bytes::new(), 1).unwrap();
         held.submit(Bytes::new(), 2).unwrap();

@@ -22,20 +22,20 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct ProposeData {
     pub(super) data: Bytes,
-    /// Its place among what waits for the server; free once the server has it.
-    _permit: Option<Permit>,
+    /// Its place among what is open.
+    pub(super) permit: Option<Permit>,
 }
 
 impl ProposeData {
-    /// These bytes, however many wait already.
+    /// These bytes, however many are open already.
     #[must_use]
     pub fn new(data: Bytes) -> Self {
-        Self { data, _permit: None }
+        Self { data, permit: None }
     }
 
     /// These bytes, which were let in by a gate.
     pub(super) fn admitted(data: Bytes, permit: Permit) -> Self {
-        Self { data, _permit: Some(permit) }
+        Self { data, permit: Some(permit) }
     }
 }
 

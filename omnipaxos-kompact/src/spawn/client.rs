@@ -19,6 +19,8 @@ use std::task::{Context, Poll};
 pub struct ReplicaClient {
     replica: ActorRef<ReplicaMessage>,
     gate: Gate,
+    /// Proposals that fill the other one must not keep an operator from changing anything.
+    reconfigurations: Gate,
 }
 
 /// An answer that will come: to be awaited, or waited for with `kompact`'s `BlockingFutureExt`.
@@ -70,15 +72,16 @@ impl ReplicaClient {
     /// [bound](Self::bounded).
     #[must_use]
     pub fn new(replica: ActorRef<ReplicaMessage>) -> Self {
-        Self { replica, gate: Gate::new(u64::MAX) }
+        let unbounded = || Gate::new(u64::MAX);
+        Self { replica, gate: unbounded(), reconfigurations: unbounded() }
     }
 
     /// Lets no more than `bytes` of proposals, of this client and its clones, be open at once;
     /// those beyond are refused as overloaded. A proposal counts for its payload and 512 bytes,
-    /// until it is answered.
+    /// until it is answered. Reconfigurations have as much for themselves.
     #[must_use]
     pub fn bounded(self, bytes: u64) -> Self {
-        Self { gate: Gate::new(bytes), ..self }
+        Self { gate: Gate::new(bytes), reconfigurations: Gate::new(bytes), ..self }
     }
 
     /// Replicates `data`. The answer comes when it is decided, and says where; or when the log was
@@ -102,7 +105,7 @@ impl ReplicaClient {
         let next = next.into();
         let ids = next.nodes.len() + next.learners.len();
         let len = size_of::<NodeId>() * ids + next.metadata.as_ref().map_or(0, Bytes::len);
-        match self.gate.enter(len) {
+        match self.reconfigurations.enter(len) {
             Ok(permit) => {
                 self.ask(ReplicaMessage::Reconfigure, Reconfigure::admitted(next, permit))
             }
@@ -246,13 +249,15 @@ mod tests {
         let payload = vec![7; 4000];
         let open = [client.propose(payload.clone()), client.clone().propose(payload.clone())];
         let refuses = || {
-            let next = Reconfiguration::from(vec![1]).with_metadata(payload.clone());
             is_refused(client.propose(payload.clone()))
                 && is_refused(client.clone().propose(payload.clone()))
-                && is_refused(client.propose_reconfiguration(next))
                 && !is_refused(unbounded.propose(payload.clone()))
         };
         assert!(refuses());
+        // Reconfigurations have room of their own.
+        let next = || Reconfiguration::from(vec![1]).with_metadata(payload.clone());
+        let changes = [0, 1].map(|_| client.propose_reconfiguration(next()));
+        assert!(is_refused(client.propose_reconfiguration(next())));
         // Taken, but nobody leads.
         system.start_notify(&replica).wait_timeout(PATIENCE).unwrap();
         client.status().wait_timeout(PATIENCE).unwrap().unwrap();
@@ -261,6 +266,7 @@ mod tests {
         for answer in open {
             assert!(matches!(answer.wait_timeout(PATIENCE), Ok(Ok(ProposalOutcome::Decided(_)))));
         }
+        assert!(changes.into_iter().all(|answer| answer.wait_timeout(PATIENCE).is_ok()));
         assert!(!is_refused(client.propose(payload.clone())));
         system.kill_system().unwrap();
     }

@@ -12,6 +12,9 @@ use omnipaxos_core::storage::Records;
 /// Capacity for a head without entries; others grow.
 const HEAD_GUESS: usize = 128;
 
+/// Heads that are looked through for another receiver: as many frames as a large window has.
+const MOST_HEADS: usize = 256;
+
 /// Encodes packets that go out together, one after another. Followers in step get the same records
 /// in the same words, each in a packet of its own: those share one head, and only their envelopes
 /// differ. It holds the records that it has seen until it is dropped.
@@ -119,7 +122,9 @@ impl Burst {
         let records_at = head.len();
         let blob_len = encode_records(&mut head, Some(records))?;
         let (records, bytes) = (records.clone(), Bytes::from(head));
-        self.heads.push(Head { records, body, bytes: bytes.clone(), records_at, blob_len });
+        if self.heads.len() < MOST_HEADS {
+            self.heads.push(Head { records, body, bytes: bytes.clone(), records_at, blob_len });
+        }
         Ok((bytes, blob_len))
     }
 }

@@ -49,7 +49,7 @@ use thiserror::Error;
 pub type ClusterId = u64;
 
 /// The version of this format. A packet of any other version is dropped.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 
 /// Bytes of an encoded [`Envelope`].
 pub const ENVELOPE_BYTES: usize = 75;

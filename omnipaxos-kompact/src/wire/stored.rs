@@ -64,3 +64,26 @@ pub(crate) fn read_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireErr
     no_rest(bytes.get(used..).unwrap_or_default())?;
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use omnipaxos_core::leader_election::NodeId;
+    use omnipaxos_core::storage::{NextProposal, NextProposals};
+    use std::collections::BTreeMap;
+
+    /// Disks have maps.
+    #[test]
+    fn next_proposals_are_stored_as_a_map_is() {
+        let next = |n: u64| (n * 300, NextProposal { session: n, number: n + 7 });
+        for count in 0..4 {
+            let map: BTreeMap<NodeId, NextProposal> = (0..count).map(next).collect();
+            let row: NextProposals = (0..count).rev().map(next).collect();
+            let (mut of_map, mut of_row) = (Vec::new(), Vec::new());
+            write_value(&mut of_map, &map).unwrap();
+            write_value(&mut of_row, &row).unwrap();
+            assert_eq!(of_row, of_map);
+            assert_eq!(read_value::<NextProposals>(&of_map).unwrap(), row);
+        }
+    }
+}

@@ -82,7 +82,7 @@ fn paxos(body: Body) -> Packet {
 fn the_envelope_never_moves() {
     let bytes = bytes_of(prepare_req(Ballot::new(1, 0, 3)));
     let expected = [
-        3, 0, // version
+        4, 0, // version
         1, // kind: Paxos
         8, 7, 6, 5, 4, 3, 2, 1, // cluster
         5, 0, 0, 0, 0, 0, 0, 0, // configuration

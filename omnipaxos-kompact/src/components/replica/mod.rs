@@ -32,11 +32,13 @@ use omnipaxos_core::storage::{
 };
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use waiters::Waiters;
 
-/// Batches of decided entries that are indicated before others get their turn.
+/// Batches of decided entries that are indicated before others get their turn; as many again for
+/// each of so many inputs, so that what is decided under load does not pile up.
 const BATCHES_PER_DRAIN: u32 = 8;
+const INPUTS_PER_BATCHES: u32 = 256;
 
 /// Inputs that are handled before they are worked off, however many wait behind them: under a
 /// load that fills the queue peers and followers must not wait for all of it.
@@ -45,9 +47,12 @@ const INPUTS_PER_DRAIN: u32 = 4096;
 /// Flushes that may follow one another within one drain.
 const FLUSHES_PER_DRAIN: u32 = 8;
 
-/// Bytes of the log that are hashed in one tick: at first, and at most while that is not enough to
-/// keep up with what is decided. The latter takes about a millisecond.
+/// Bytes of the log that are hashed in one tick: at least, and at most while that is not enough to
+/// keep up with what is decided.
 const DIGEST_BYTES: RangeInclusive<u64> = 256 << 10..=2 << 20;
+
+/// How long that may hold up a replica: after a restart all of the log is read from disk again.
+const DIGEST_TIME: Duration = Duration::from_millis(2);
 
 /// How a replica component runs its replica.
 #[derive(Clone, Debug)]
@@ -202,10 +207,13 @@ where
             if let Some(paxos) = &mut this.paxos {
                 paxos.tick();
                 // So that a reconfiguration does not wait for it.
-                this.digest_bytes = match paxos.digest(this.digest_bytes) {
-                    true => *DIGEST_BYTES.start(),
-                    false => (this.digest_bytes * 2).min(*DIGEST_BYTES.end()),
+                let start = Instant::now();
+                let done = paxos.digest(this.digest_bytes);
+                let bytes = match done || start.elapsed() > DIGEST_TIME {
+                    true => this.digest_bytes / 2,
+                    false => this.digest_bytes * 2,
                 };
+                this.digest_bytes = bytes.clamp(*DIGEST_BYTES.start(), *DIGEST_BYTES.end());
                 this.schedule_tick();
                 this.mark_dirty();
             }
@@ -226,11 +234,11 @@ where
 
     /// Works off what was handled since the last time.
     fn drain(&mut self) {
-        self.inputs = 0;
+        let inputs = std::mem::take(&mut self.inputs);
         self.flush();
         self.send();
         self.report_outcomes();
-        self.indicate_decided();
+        self.indicate_decided(BATCHES_PER_DRAIN * (1 + inputs / INPUTS_PER_BATCHES));
         self.report_state();
     }
 
@@ -287,8 +295,8 @@ where
         }
     }
 
-    fn indicate_decided(&mut self) {
-        for _ in 0..BATCHES_PER_DRAIN {
+    fn indicate_decided(&mut self, batches: u32) {
+        for _ in 0..batches {
             let Some(paxos) = &mut self.paxos else {
                 return;
             };
